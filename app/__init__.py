@@ -1,0 +1,1 @@
+"""连心 LianXin: residents ask, the grid decides who answers, the auditor can check."""
