@@ -30,7 +30,11 @@ class WebSettings(BaseModel):
     port: int = Field(8000, ge=0, le=65_535)
     workers: int = Field(1, ge=1, le=64)
     allowed_hosts: list[str] = ["127.0.0.1", "localhost", "[::1]"]
+    trusted_proxies: list[str] = Field(
+        [], description="addresses or networks whose X-Forwarded-For is believed"
+    )
     max_body_bytes: int = Field(256 * 1024, gt=0)
+    metrics_public: bool = Field(False, description="serve /metrics to any address")
     docs: bool = Field(True, description="serve /docs and /openapi.json")
     shutdown_grace_s: int = Field(20, ge=1)
 

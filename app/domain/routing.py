@@ -113,13 +113,15 @@ def choose_unit(
         rank = (category, grid, rule.priority, -rule.id)
         if best_rank is None or rank > best_rank:
             best, best_rank = rule, rank
+    # What the category itself names counts as a rule for the whole city, behind any explicit one.
+    default_rank = (len(category_path), 0)
+    if default_unit_code and (best_rank is None or best_rank[:2] < default_rank):
+        return UnitChoice(
+            default_unit_code, None, Reason("category_default", "按类别的默认承办单位派单")
+        )
     if best is not None:
         return UnitChoice(
             best.unit_code, best.id, Reason("rule_matched", f"匹配派单规则 {best.id}")
-        )
-    if default_unit_code is not None:
-        return UnitChoice(
-            default_unit_code, None, Reason("category_default", "按类别的默认承办单位")
         )
     if not category_path:
         return UnitChoice(None, None, Reason("category_missing", "未选择类别，转镇街调度员派单"))

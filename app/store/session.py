@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 from sqlalchemy.engine import make_url
@@ -24,6 +24,12 @@ from sqlalchemy.ext.asyncio import (
 
 from app.domain.errors import Unavailable
 from app.settings import DatabaseSettings
+
+
+class Columns(Protocol):
+    """A row, however it was read: its values by the names of its columns."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 class DatabaseBusy(Unavailable):
@@ -136,7 +142,9 @@ class Database:
             return await connection.fetch(statement.sql, *arguments)
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]:
+    async def _connection(
+        self,
+    ) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
         if self._pool is None:
             raise RuntimeError("Database.open() was not called")
         try:

@@ -12,21 +12,24 @@ from app.settings import Settings
 from app.store.session import Database
 
 
-def database(http: HttpRequest) -> Database:
+# All of these are ``async``: FastAPI sends a plain function to a thread, which costs more than the
+# function itself.
+async def database(http: HttpRequest) -> Database:
     return cast(Database, http.app.state.db)
 
 
-def settings(http: HttpRequest) -> Settings:
+async def settings(http: HttpRequest) -> Settings:
     return cast(Settings, http.app.state.settings)
 
 
 async def transaction(http: HttpRequest) -> AsyncIterator[AsyncSession]:
     """One transaction per HTTP request. Nobody else commits."""
-    async with database(http).transaction() as session:
+    db = await database(http)
+    async with db.transaction() as session:
         yield session
 
 
-def read_clock() -> datetime:
+async def read_clock() -> datetime:
     """The server's time of receipt, the only time a promise is counted from."""
     return datetime.now(UTC)
 

@@ -1,0 +1,123 @@
+"""The child processes of ``serve``: started together, replaced when they die, stopped in order."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+_CHILD = Path(__file__).with_name("child.py")
+_SETTLED_S = 5.0  # a child that lived this long had started well
+_HASTY_DEATHS = 5
+_log = structlog.get_logger(__name__)
+
+
+class ChildrenKeepDying(RuntimeError):
+    """A child process ends again and again right after its start; its output says why."""
+
+
+@dataclass(slots=True)
+class Child:
+    """One application on one socket. ``on_death`` hears the number of a process that ended."""
+
+    name: str
+    application: str
+    listener: socket.socket
+    environment: Mapping[str, str]
+    grace_s: int
+    on_death: Callable[[int], None] = lambda _pid: None
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    hasty_deaths: int = 0
+
+    def start(self) -> None:
+        descriptor = self.listener.fileno()
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(  # noqa: S603 - ourselves
+            [
+                *(sys.executable, "-P", str(_CHILD), self.application),
+                *(f"--socket={descriptor}", f"--grace={self.grace_s}"),
+            ],
+            stdin=subprocess.PIPE,  # held open as long as we live
+            pass_fds=[descriptor],
+            env={**os.environ, **self.environment},
+            start_new_session=True,  # a Ctrl-C of the terminal is for the parent, who keeps order
+        )
+
+    def look_after(self) -> None:
+        """Start a new process where the old one ended.
+
+        Raises: ChildrenKeepDying.
+        """
+        if self.process is None or self.process.poll() is None:
+            return
+        self._bury(self.process)
+        lived_s = time.monotonic() - self.started_at
+        self.hasty_deaths = 0 if lived_s > _SETTLED_S else self.hasty_deaths + 1
+        _log.warning("child_replaced", name=self.name, code=self.process.returncode)
+        if self.hasty_deaths >= _HASTY_DEATHS:
+            raise ChildrenKeepDying(f"{self.name}: {ChildrenKeepDying.__doc__}")
+        if self.hasty_deaths > 1:
+            time.sleep(min(0.2 * 2**self.hasty_deaths, 2.0))
+        self.start()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, until: float, hurry: Callable[[], bool]) -> None:
+        if self.process is None:
+            return
+        while self.process.poll() is None:
+            if hurry() or time.monotonic() > until:
+                self.process.kill()
+                self.process.wait()
+                break
+            time.sleep(0.01)
+        self._bury(self.process)
+
+    def _bury(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is not None:
+            process.stdin.close()
+        self.on_death(process.pid)
+
+
+@dataclass(slots=True)
+class Family:
+    children: list[Child] = field(default_factory=list)
+
+    def add(self, *children: Child) -> None:
+        for child in children:
+            child.start()
+            self.children.append(child)
+
+    def look_after(self) -> None:
+        """Raises: ChildrenKeepDying."""
+        for child in self.children:
+            child.look_after()
+
+    def stop(self, hurry: Callable[[], bool]) -> None:
+        """Stop the youngest kind first: those added later may still use the earlier ones.
+
+        Args:
+            hurry: says True when the operator has lost patience.
+        """
+        for group in self._generations():
+            for child in group:
+                child.stop()
+            until = time.monotonic() + max(child.grace_s for child in group) + 5
+            for child in group:
+                child.wait(until, hurry)
+        self.children.clear()
+
+    def _generations(self) -> Sequence[list[Child]]:
+        groups: dict[str, list[Child]] = {}
+        for child in self.children:
+            groups.setdefault(child.application, []).append(child)
+        return list(reversed(groups.values()))

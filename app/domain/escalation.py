@@ -1,0 +1,149 @@
+"""What happens while a clock runs out: the ladder of warnings, breaches and escalations.
+
+Each clock climbs the rungs of its metric one by one. An event is unique by (clock, level, due
+instant), so replicas, restarts and catch-up runs fire it once; if the due instant moves, the rungs
+not yet fired follow it. The time of an event knows no quiet hours; the message about it may.
+
+T is the due instant. "T - n working days" is the office's opening on the day that is n working days
+before the due day: whoever comes to work that morning finds the warning. "T + n working days" is
+the due instant moved by n working days: the 24:00 of that day.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from app.domain.sla import Metric, due_day, extend
+from app.domain.working_time import WorkingCalendar
+
+
+class Level(StrEnum):
+    """A rung. One event per clock, level and due instant: that triple is the unique key."""
+
+    DUE_SOON_1 = "due_soon_1"
+    DUE_SOON_2 = "due_soon_2"
+    BREACH_1 = "breach_1"
+    BREACH_2 = "breach_2"
+    BREACH_3 = "breach_3"
+    REMIND_1 = "remind_1"
+    REMIND_2 = "remind_2"
+    EXPIRED = "expired"
+
+
+WARNINGS = frozenset({Level.DUE_SOON_1, Level.DUE_SOON_2, Level.REMIND_1, Level.REMIND_2})
+
+LEVEL_TEXT: dict[Level, str] = {
+    Level.DUE_SOON_1: "即将到期",
+    Level.DUE_SOON_2: "临近到期",
+    Level.BREACH_1: "已超时",
+    Level.BREACH_2: "超时升级",
+    Level.BREACH_3: "超时督办",
+    Level.REMIND_1: "首次提醒",
+    Level.REMIND_2: "再次提醒",
+    Level.EXPIRED: "已到期",
+}
+
+
+class Firing(NamedTuple):
+    level: Level
+    fire_at: datetime
+
+
+When = Callable[[WorkingCalendar, datetime, datetime], datetime]
+
+
+def _share(part: float) -> When:
+    return lambda _, started_at, due_at: started_at + (due_at - started_at) * part
+
+
+def _hours(hours: int) -> When:
+    return lambda _, __, due_at: due_at + timedelta(hours=hours)
+
+
+def _working_days(days: int) -> When:
+    """Before: the office opens on the day that is so many working days before the due day.
+    After: the due instant, so many working days later.
+    """
+
+    def when(calendar: WorkingCalendar, _: datetime, due_at: datetime) -> datetime:
+        if days > 0:
+            return extend(calendar, due_at, days)
+        return calendar.opening(calendar.nth_working_day_before(due_day(calendar, due_at), -days))
+
+    return when
+
+
+def _morning(day: int) -> When:
+    """09:00 on the given natural day after the start."""
+
+    def when(calendar: WorkingCalendar, started_at: datetime, _: datetime) -> datetime:
+        local = calendar.local_date(started_at) + timedelta(days=day)
+        return datetime.combine(local, time(9), calendar.zone).astimezone(UTC)
+
+    return when
+
+
+_DUE = _hours(0)
+
+# fmt: off
+LADDER: dict[Metric, tuple[tuple[Level, When], ...]] = {
+    Metric.CONTACT: (
+        (Level.DUE_SOON_1, _share(0.5)),         # handler
+        (Level.DUE_SOON_2, _hours(-2)),
+        (Level.BREACH_1,   _DUE),                # handler and unit leader
+        (Level.BREACH_2,   _hours(4)),           # dispatch centre and town leader
+    ),
+    Metric.REPLY: (
+        (Level.DUE_SOON_1, _working_days(-2)),
+        (Level.DUE_SOON_2, _working_days(-1)),
+        (Level.BREACH_1,   _DUE),
+        (Level.BREACH_2,   _working_days(1)),
+        (Level.BREACH_3,   _working_days(3)),    # the city: supervision level 1
+    ),
+    Metric.RATE: (
+        (Level.REMIND_1,   _morning(3)),         # resident
+        (Level.REMIND_2,   _morning(6)),
+        (Level.EXPIRED,    _DUE),                # closed as not rated
+    ),
+    Metric.ACCEPT:    ((Level.BREACH_1, _DUE),),
+    Metric.REVIEW:    ((Level.BREACH_1, _DUE),),
+    Metric.COTASK:    ((Level.DUE_SOON_1, _working_days(-1)), (Level.BREACH_1, _DUE)),
+    Metric.SUPERVISE: ((Level.BREACH_1, _DUE),),
+    Metric.RETURN:    (),                        # a window, not a duty
+}
+# fmt: on
+
+
+def first_rung(
+    metric: Metric, *, started_at: datetime, due_at: datetime, calendar: WorkingCalendar
+) -> Firing | None:
+    """The first event of a clock that has just started."""
+    return next_rung(
+        metric, started_at=started_at, due_at=due_at, calendar=calendar, after_level=None
+    )
+
+
+def next_rung(
+    metric: Metric,
+    *,
+    started_at: datetime,
+    due_at: datetime,
+    calendar: WorkingCalendar,
+    after_level: Level | None,
+) -> Firing | None:
+    """Return the rung after ``after_level`` and when it fires (perhaps in the past), else None.
+
+    A warning that a short clock leaves no room for (not after the start and the warning before it,
+    or not before the due instant) is passed over. Unpublished years follow the weekday rule.
+    """
+    by, latest, seen = calendar.provisional(), started_at, after_level is None
+    for level, when in LADDER[metric]:
+        fire_at = when(by, started_at, due_at)
+        room = level not in WARNINGS or latest < fire_at < due_at
+        if seen and room:
+            return Firing(level, fire_at)
+        if level in WARNINGS:
+            latest = max(latest, fire_at)
+        seen = seen or level == after_level
+    return None

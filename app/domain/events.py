@@ -1,0 +1,60 @@
+"""What happened: frozen facts in the past tense, ids and values only, no personal data.
+
+An event is written to the outbox in the transaction that made it true, and told later.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestEvent:
+    """Something happened to one request. ``at`` is when it happened, not when it is told."""
+
+    request_id: str
+    number: str
+    at: str  # ISO 8601, UTC
+    grid_code: str | None = None
+    unit_code: str | None = None
+    resident_id: str | None = None
+
+    def payload(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSubmitted(RequestEvent):
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestMoved(RequestEvent):
+    """An action was taken; ``state`` is where it led (perhaps where it was)."""
+
+    action: str
+    state: str
+    actor_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockFired(RequestEvent):
+    """A rung of the escalation ladder was reached; ``at`` is the rung's own time."""
+
+    metric: str
+    level: str
+    due_at: str
+    fired_late_by_s: int = 0
+
+
+KINDS: dict[str, type[RequestEvent]] = {
+    kind.__name__: kind for kind in (RequestSubmitted, RequestMoved, ClockFired)
+}
+
+
+_FIELDS = {name: frozenset(field.name for field in fields(kind)) for name, kind in KINDS.items()}
+
+
+def read(kind: str, payload: dict[str, Any]) -> RequestEvent:
+    """Read an event back from what the outbox kept. Raises: KeyError for an unknown kind."""
+    known = _FIELDS[kind]
+    return KINDS[kind](**{key: value for key, value in payload.items() if key in known})

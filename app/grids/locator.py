@@ -1,0 +1,91 @@
+"""Which polygon holds a point: an R-tree over prepared polygons, in memory.
+
+The polygons are sorted by rank, best answer first: the deepest level, then the lowest code. So a
+point on a shared border always gets the same answer, and "the best of the hits" is the first one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import cos, radians
+
+import numpy
+import shapely
+from numpy.typing import NDArray
+
+from app.domain.geometry import METRES_PER_DEGREE
+
+# A point outside every polygon belongs to the nearest one up to here, to be confirmed.
+NEAREST_WITHIN_M = 300.0
+# Polygons that share a border are equally near; differences below this are rounding.
+_SAME_DISTANCE_M = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """``distance_m`` is 0 inside; otherwise the place is only the nearest and not ``certain``."""
+
+    code: str
+    distance_m: float = 0.0
+    certain: bool = True
+
+
+class Locator:
+    """Finds the place of a point. Immutable; building it takes some 10 µs a polygon."""
+
+    def __init__(self, codes: Sequence[str], boundaries: Sequence[bytes]) -> None:
+        """Args: WGS-84 polygons as WKB, and their codes, which are longer the deeper they lie."""
+        order = sorted(range(len(codes)), key=lambda place: (-len(codes[place]), codes[place]))
+        self._inside = [Located(codes[place]) for place in order]
+        self._shapes: NDArray[numpy.object_] = shapely.from_wkb(
+            numpy.array([boundaries[place] for place in order], dtype=object)
+        )
+        shapely.prepare(self._shapes)
+        self._list: list[shapely.Geometry] = self._shapes.tolist()
+        self._tree = shapely.STRtree(self._shapes)
+
+    def __len__(self) -> int:
+        return len(self._inside)
+
+    def locate(self, latitude: float, longitude: float) -> Located | None:
+        """The place of a WGS-84 point: the one that holds it, else the nearest within 300 m."""
+        hits = self._tree.query(shapely.points(longitude, latitude))
+        if hits.size:
+            shapes = self._list
+            ranks: list[int] = sorted(hits.tolist())
+            for rank in ranks:
+                if shapely.intersects_xy(shapes[rank], longitude, latitude):
+                    return self._inside[rank]
+        return self._nearest(latitude, longitude)
+
+    def locate_many(self, points: Sequence[tuple[float, float]]) -> list[Located | None]:
+        """The place of each ``(latitude, longitude)``, as ``locate`` finds it."""
+        if not points:
+            return []
+        latitudes, longitudes = numpy.array(points, dtype=float).T
+        asked, ranks = self._tree.query(shapely.points(longitudes, latitudes))
+        held = shapely.intersects_xy(self._shapes[ranks], longitudes[asked], latitudes[asked])
+        best = numpy.full(len(points), len(self._inside))
+        numpy.minimum.at(best, asked[held], ranks[held])
+        return [
+            self._inside[rank] if rank < len(self._inside) else self._nearest(*point)
+            for rank, point in zip(best.tolist(), points, strict=True)
+        ]
+
+    def _nearest(self, latitude: float, longitude: float) -> Located | None:
+        north = NEAREST_WITHIN_M / METRES_PER_DEGREE
+        shrink = max(cos(radians(latitude)), 1e-6)
+        east = north / shrink
+        window = shapely.box(longitude - east, latitude - north, longitude + east, latitude + north)
+        near = numpy.sort(self._tree.query(window))
+        if not near.size:
+            return None
+        metres = numpy.array([shrink * METRES_PER_DEGREE, METRES_PER_DEGREE])
+        here = numpy.array([longitude, latitude])
+        # On the flat map around the point, in metres: a degree east is shorter than one north.
+        flat = shapely.transform(self._shapes[near], lambda xy: (xy - here) * metres)
+        distances = shapely.distance(flat, shapely.points(0.0, 0.0))
+        shortest = float(distances.min())
+        if shortest > NEAREST_WITHIN_M:
+            return None
+        first = int(numpy.argmax(distances <= shortest + _SAME_DISTANCE_M))
+        return Located(self._inside[int(near[first])].code, round(shortest, 1), certain=False)

@@ -1,0 +1,28 @@
+"""The in-app inbox: what a person was told, and whether they have seen it."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.store.base import Base
+
+
+class InboxMessage(Base):
+    """One message to one person about one event. The key keeps a retry from telling it twice."""
+
+    __tablename__ = "inbox_messages"
+    __table_args__ = (Index("ix_inbox_messages_recipient", "recipient_id", text("event_key DESC")),)
+
+    # Later events have higher keys: the order of the inbox.
+    event_key: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # the outbox row's
+    recipient_id: Mapped[UUID] = mapped_column(primary_key=True)
+    request_id: Mapped[UUID]
+    number: Mapped[str] = mapped_column(String(24))
+    event: Mapped[str] = mapped_column(String(60))
+    title: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text)
+    occurred_at: Mapped[datetime]  # when it happened
+    created_at: Mapped[datetime]  # when it was told
+    read_at: Mapped[datetime | None]

@@ -1,0 +1,34 @@
+"""What crosses the wire about the inbox."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.web.wire import Instant, WireIn, WireOut
+
+
+class MessageOut(WireOut):
+    id: str
+    request_id: str
+    number: str
+    event: str
+    title: str
+    body: str
+    occurred_at: Instant
+    read: bool
+
+
+class InboxOut(WireOut):
+    items: list[MessageOut]
+    unread: int = Field(description="at most 1,000")
+    next_cursor: str | None
+
+
+class MarkReadIn(WireIn):
+    """Without ``up_to`` everything is marked."""
+
+    up_to: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")] | None = None
+
+
+class MarkedOut(WireOut):
+    marked: int

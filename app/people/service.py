@@ -1,0 +1,347 @@
+"""Logging in, and keeping the accounts of the staff."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain.errors import Conflict, Invalid, NotFound
+from app.domain.identity import STAFF_ROLES, Role
+from app.people import lockout
+from app.people.models import (
+    ADDRESS_PLACE,
+    OPENID_PLACE,
+    AccountKind,
+    LoginFailure,
+    LoginSession,
+    Resident,
+    Staff,
+)
+from app.people.passwords import PasswordPool, check_policy
+from app.people.queries import Account, staff_account
+from app.people.sessions import hash_of, new_token
+from app.settings import LimitSettings, SessionSettings
+from app.store.base import new_id
+from app.store.crypto import FieldCipher
+from app.store.session import Database
+
+USERNAME = re.compile(r"[a-z0-9._-]{3,40}")
+_UNIT_ROLES = frozenset({Role.HANDLER, Role.UNIT_LEADER})
+_GRID_ROLES = frozenset({Role.MICRO_GRID_LEADER, Role.GRID_LEADER})
+_KEEP_SESSIONS = timedelta(days=30)  # so that lockout knows the owner's networks
+_FORGET_AT_ONCE = 5_000
+_MANY = 2_000
+_log = structlog.get_logger(__name__)
+
+
+class UsernameInvalid(Invalid):
+    """用户名只能包含 3 至 40 个小写字母、数字、点、下划线或连字符。"""
+
+    code = "username_invalid"
+
+
+class UsernameTaken(Conflict):
+    """该用户名已被使用。"""
+
+    code = "username_taken"
+
+
+class StaffPostInvalid(Invalid):
+    """岗位信息有误：承办员和单位负责人须属于一个单位，网格长须属于一个网格。"""
+
+    code = "staff_post_invalid"
+
+
+class StaffUnknown(NotFound):
+    """没有这个工作人员账号。"""
+
+    code = "staff_not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """``token`` is said once, here; nobody can read it again."""
+
+    token: str
+    expires_at: datetime
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class NewStaff:
+    """An account to be made. Without ``password_hash`` nobody can log in with it."""
+
+    username: str
+    display_name: str
+    role: Role
+    unit_code: str | None = None
+    grid_code: str | None = None
+    password_hash: str | None = None
+
+    def check(self) -> None:
+        """Raises: UsernameInvalid, StaffPostInvalid."""
+        if USERNAME.fullmatch(self.username) is None:
+            raise UsernameInvalid
+        if (
+            self.role not in STAFF_ROLES
+            or (self.role in _UNIT_ROLES and self.unit_code is None)
+            or (self.role in _GRID_ROLES and self.grid_code is None)
+        ):
+            raise StaffPostInvalid
+
+
+# --- logging in --------------------------------------------------------------------------------
+
+
+async def log_in_staff(
+    db: Database,
+    *,
+    passwords: PasswordPool,
+    cipher: FieldCipher,
+    limits: LimitSettings,
+    sessions: SessionSettings,
+    username: str,
+    password: str,
+    address: str,
+    now: datetime,
+) -> LoggedIn:
+    """Open a session for the member of staff who knows the password.
+
+    Two single statements with the hashing between them: no connection waits while we hash.
+
+    Raises:
+        InvalidCredentials: unknown name, wrong password, inactive, or an account without password.
+        LoginLocked: too many failures; nothing was verified.
+        HashingBusy: too many log-ins at once.
+    """
+    username = username.lower()
+    keys = lockout.Keys.of(username, address, cipher, limits)
+    row = await db.one_statement(
+        lockout.KNOCK,
+        username=username,
+        network_index=keys.network_index,
+        now=now,
+        **keys.values(),
+    )
+    assert row is not None, "KNOCK always has a row"  # noqa: S101
+    _refuse_if_locked(row["locked_until"], now)
+    may_enter = row["active"] is True
+    verdict = await passwords.verify(password, row["password_hash"] if may_enter else None)
+    if not verdict.right:
+        await _note_failure(db, keys, now)
+        raise lockout.InvalidCredentials
+
+    token = new_token()
+    expires_at = now + timedelta(hours=sessions.staff_hours)
+    outcome = await db.one_statement(
+        lockout.OPEN,
+        pair=keys.pair,
+        pair_most=limits.login_failures,
+        account_id=row["id"],
+        epoch=row["session_epoch"],
+        token_hash=hash_of(token),
+        network_index=keys.network_index,
+        new_hash=verdict.new_hash,
+        expires_at=expires_at,
+        now=now,
+    )
+    assert outcome is not None, "OPEN always has a row"  # noqa: S101
+    _refuse_if_locked(outcome["locked_until"], now)
+    if not outcome["opened"]:
+        raise lockout.InvalidCredentials
+    return LoggedIn(token, expires_at, staff_account(row))
+
+
+async def _note_failure(db: Database, keys: lockout.Keys, now: datetime) -> None:
+    """Raises: LoginLocked: guesses made at the same time had used up the failures already."""
+    noted = await db.one_statement(
+        lockout.NOTE_FAILURE,
+        now=now,
+        ends_at=now + timedelta(seconds=keys.limits.login_lock_s),
+        **keys.values(),
+    )
+    _refuse_if_locked(None if noted is None else noted["locked_until"], now)
+
+
+def _refuse_if_locked(locked_until: datetime | None, now: datetime) -> None:
+    if locked_until is not None:
+        _log.warning("login_locked")
+        raise lockout.LoginLocked(retry_after_s=max(1, int((locked_until - now).total_seconds())))
+
+
+async def login_resident(
+    session: AsyncSession,
+    openid: str,
+    *,
+    cipher: FieldCipher,
+    sessions: SessionSettings,
+    now: datetime,
+    address: str | None = None,
+) -> LoggedIn:
+    """Open a session for the resident with this openid; the first time, make the account."""
+    index = cipher.blind_index(openid, place=OPENID_PLACE)
+    known = select(Resident.id, Resident.home_grid_code).where(Resident.openid_index == index)
+    resident = (await session.execute(known)).one_or_none()
+    if resident is None:
+        await session.execute(
+            upsert(Resident)
+            .values(
+                id=new_id(),
+                openid_index=index,
+                openid_sealed=cipher.encrypt(openid, place=OPENID_PLACE),
+                created_at=now,
+            )
+            .on_conflict_do_nothing(index_elements=[Resident.openid_index])
+        )
+        resident = (await session.execute(known)).one()
+    token = new_token()
+    expires_at = now + timedelta(days=sessions.resident_days)
+    await session.execute(
+        insert(LoginSession).values(
+            token_hash=hash_of(token),
+            kind=AccountKind.RESIDENT,
+            account_id=resident.id,
+            epoch=0,
+            address_index=_address_index(address, cipher),
+            created_at=now,
+            expires_at=expires_at,
+            last_seen_at=now,
+        )
+    )
+    account = Account(resident.id, Role.RESIDENT, grid_code=resident.home_grid_code)
+    return LoggedIn(token, expires_at, account)
+
+
+def _address_index(address: str | None, cipher: FieldCipher) -> bytes | None:
+    if address is None:
+        return None
+    return cipher.blind_index(lockout.network_of(address), place=ADDRESS_PLACE)
+
+
+async def forget_old_logins(session: AsyncSession, *, now: datetime) -> int:
+    """Delete sessions that ended a month ago and failures whose window is over; how many.
+
+    A job: at most 5,000 of each per call.
+    """
+    old_sessions = (
+        select(LoginSession.token_hash)
+        .where(LoginSession.expires_at < now - _KEEP_SESSIONS)
+        .limit(_FORGET_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    old_failures = (
+        select(LoginFailure.key)
+        .where(LoginFailure.ends_at < now)
+        .limit(_FORGET_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    gone = [
+        *await session.scalars(
+            delete(LoginSession)
+            .where(LoginSession.token_hash.in_(old_sessions))
+            .returning(LoginSession.token_hash)
+        ),
+        *await session.scalars(
+            delete(LoginFailure)
+            .where(LoginFailure.key.in_(old_failures))
+            .returning(LoginFailure.key)
+        ),
+    ]
+    return len(gone)
+
+
+# --- accounts of the staff -----------------------------------------------------------------------
+
+
+async def create_staff(session: AsyncSession, new: NewStaff, *, now: datetime) -> UUID:
+    """Raises: UsernameInvalid, UsernameTaken, StaffPostInvalid."""
+    return (await create_staff_many(session, [new], now=now))[0]
+
+
+async def create_staff_many(
+    session: AsyncSession, new: Iterable[NewStaff], *, now: datetime
+) -> list[UUID]:
+    """Make the accounts, all or none; their ids in the order given.
+
+    Raises:
+        UsernameInvalid, StaffPostInvalid: the first that is wrong.
+        UsernameTaken: ``detail`` names it.
+    """
+    rows: list[dict[str, Any]] = []
+    for member in new:
+        member.check()
+        rows.append(
+            {
+                "id": new_id(),
+                "username": member.username,
+                "password_hash": member.password_hash,
+                "display_name": member.display_name,
+                "role": member.role,
+                "unit_code": member.unit_code,
+                "grid_code": member.grid_code,
+                "active": True,
+                "created_at": now,
+                "session_epoch": 0,
+            }
+        )
+    for start in range(0, len(rows), _MANY):
+        part = rows[start : start + _MANY]
+        made = set(
+            await session.scalars(
+                upsert(Staff)
+                .values(part)
+                .on_conflict_do_nothing(index_elements=[Staff.username])
+                .returning(Staff.username)
+            )
+        )
+        if len(made) < len(part):
+            taken = next(row for row in part if row["username"] not in made)
+            raise UsernameTaken(f"用户名：{taken['username']}")
+    return [row["id"] for row in rows]
+
+
+async def set_password(
+    session: AsyncSession,
+    staff_id: UUID,
+    password: str,
+    *,
+    passwords: PasswordPool,
+) -> None:
+    """Give the account a new password and end all its sessions.
+
+    Raises:
+        StaffUnknown, PasswordTooWeak, HashingBusy.
+    """
+    username = await session.scalar(select(Staff.username).where(Staff.id == staff_id))
+    if username is None:
+        raise StaffUnknown
+    check_policy(password, username=username)
+    password_hash = await passwords.hash(password)
+    await session.execute(
+        update(Staff)
+        .where(Staff.id == staff_id)
+        .values(password_hash=password_hash, session_epoch=Staff.session_epoch + 1)
+    )
+
+
+async def deactivate(session: AsyncSession, staff_id: UUID) -> None:
+    """The account stays, for the record; nobody can use it and its sessions are over.
+
+    Raises:
+        StaffUnknown.
+    """
+    done = await session.scalar(
+        update(Staff)
+        .where(Staff.id == staff_id)
+        .values(active=False, session_epoch=Staff.session_epoch + 1)
+        .returning(Staff.id)
+    )
+    if done is None:
+        raise StaffUnknown

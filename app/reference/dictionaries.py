@@ -1,0 +1,52 @@
+"""Every closed word list of the house with its Chinese text, for forms and filters."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.domain.escalation import LEVEL_TEXT
+from app.domain.geometry import CoordSys
+from app.domain.identity import ROLE_TEXT, STAFF_ROLES, Role
+from app.domain.lifecycle import ACTION_TEXT, STATE_TEXT
+from app.domain.matters import (
+    CONTACT_METHOD_TEXT,
+    CONTACT_RESULT_TEXT,
+    KIND_TEXT,
+    REJECTION_GROUND_TEXT,
+    RETURN_REASON_TEXT,
+)
+from app.domain.satisfaction import RATING_REASON_TEXT, SATISFACTION_TEXT, SOLVED_TEXT
+from app.domain.sla import CLOCK_STATE_TEXT, METRIC_TEXT
+from app.reference.kinds import UNIT_KIND_TEXT
+
+COORD_SYS_TEXT: dict[CoordSys, str] = {
+    CoordSys.WGS84: "WGS-84（GPS）",
+    CoordSys.GCJ02: "GCJ-02（微信、腾讯、高德）",
+    CoordSys.BD09: "BD-09（百度）",
+    CoordSys.CGCS2000: "CGCS2000（天地图）",
+}
+
+
+def _texts(table: Mapping[Any, str]) -> dict[str, str]:
+    return {str(code): text for code, text in table.items()}
+
+
+# name → code → text, in the order of display. Numbers (satisfaction) are given as their digits.
+DICTIONARIES: dict[str, dict[str, str]] = {
+    "kinds": _texts(KIND_TEXT),
+    "coord_systems": _texts(COORD_SYS_TEXT),
+    "contact_methods": _texts(CONTACT_METHOD_TEXT),
+    "contact_results": _texts(CONTACT_RESULT_TEXT),
+    "return_reasons": _texts(RETURN_REASON_TEXT),
+    "rejection_grounds": _texts(REJECTION_GROUND_TEXT),
+    "states": {str(state): staff for state, (staff, _) in STATE_TEXT.items()},
+    "public_states": {str(state): public for state, (_, public) in STATE_TEXT.items()},
+    "actions": _texts(ACTION_TEXT),
+    "solved": _texts(SOLVED_TEXT),
+    "satisfaction": _texts(SATISFACTION_TEXT),
+    "rating_reasons": _texts(RATING_REASON_TEXT),
+    "metrics": _texts(METRIC_TEXT),
+    "clock_states": _texts(CLOCK_STATE_TEXT),
+    "levels": _texts(LEVEL_TEXT),
+    "unit_kinds": _texts(UNIT_KIND_TEXT),
+    "roles": {str(role): ROLE_TEXT[role] for role in Role if role in STAFF_ROLES | {Role.RESIDENT}},
+}

@@ -1,0 +1,277 @@
+"""The city's slow tables as one frozen snapshot, held in memory by every process."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.domain import sla
+from app.domain.errors import Invalid
+from app.domain.routing import RoutingRule
+from app.domain.sla import Policy
+from app.domain.working_time import Frame, WorkingCalendar
+from app.reference.kinds import UnitKind
+from app.reference.models import (
+    CalendarDayRow,
+    CalendarRow,
+    CategoryRow,
+    PolicyRow,
+    RoutingRuleRow,
+    UnitRow,
+)
+from app.store.session import Database
+
+TOPIC = "reference"
+
+
+class CategoryUnknown(Invalid):
+    """没有这个诉求类别，或该类别已停用。"""
+
+    code = "category_unknown"
+
+
+class UnitUnknown(Invalid):
+    """没有这个单位，或该单位已停用。"""
+
+    code = "unit_unknown"
+
+
+class PolicyUnknown(Invalid):
+    """没有这个时限规则。"""
+
+    code = "policy_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    code: str
+    name: str
+    parent_code: str | None = None
+    gb_code: str | None = None
+    default_unit_code: str | None = None
+    policy_code: str | None = None
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    code: str
+    name: str
+    kind: UnitKind
+    grid_code: str | None = None
+    active: bool = True
+
+
+# What stands in while no calendar was published at all: every promise is provisional.
+NO_CALENDAR = WorkingCalendar(
+    version=0, coverage_from=date(1970, 1, 2), coverage_to=date(1970, 1, 1)
+)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Everything slow, consistent at one moment. Iterate in the order of display.
+
+    Attributes:
+        rules: of active units only.
+        calendar: the newest published version; ``calendar_sources`` names its notices.
+    """
+
+    categories: Mapping[str, Category] = field(default_factory=dict)
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    policies: Mapping[tuple[str, int], Policy] = field(default_factory=dict)
+    current_policies: Mapping[str, Policy] = field(default_factory=dict)
+    calendar: WorkingCalendar = NO_CALENDAR
+    calendar_published_at: datetime | None = None
+    calendar_sources: tuple[str, ...] = ()
+    rules: tuple[RoutingRule, ...] = ()
+    _paths: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_paths", {code: self._path(code) for code in self.categories})
+
+    @property
+    def calendar_version(self) -> int:
+        return self.calendar.version
+
+    def category(self, code: str) -> Category:
+        """Active or not. Raises: CategoryUnknown."""
+        if code not in self.categories:
+            raise CategoryUnknown
+        return self.categories[code]
+
+    def active_category(self, code: str) -> Category:
+        """One that may be chosen now, with all its parents. Raises: CategoryUnknown."""
+        if not all(self.categories[step].active for step in self.category_path(code)):
+            raise CategoryUnknown
+        return self.categories[code]
+
+    def category_path(self, code: str) -> tuple[str, ...]:
+        """Codes from the root to ``code`` itself. Raises: CategoryUnknown."""
+        if code not in self._paths:
+            raise CategoryUnknown
+        return self._paths[code]
+
+    def unit(self, code: str) -> Unit:
+        """Active or not. Raises: UnitUnknown."""
+        if code not in self.units:
+            raise UnitUnknown
+        return self.units[code]
+
+    def active_unit(self, code: str) -> Unit:
+        """One that work may be given to. Raises: UnitUnknown."""
+        unit = self.unit(code)
+        if not unit.active:
+            raise UnitUnknown
+        return unit
+
+    def default_unit_code(self, category_code: str | None) -> str | None:
+        """The active unit that the nearest category up the path names, if any."""
+        for code in reversed(self._paths.get(category_code or "", ())):
+            unit_code = self.categories[code].default_unit_code
+            if unit_code is not None and self.units[unit_code].active:
+                return unit_code
+        return None
+
+    def policy(self, code: str, version: int) -> Policy:
+        """Any version ever published. Raises: PolicyUnknown."""
+        if (code, version) not in self.policies:
+            raise PolicyUnknown
+        return self.policies[code, version]
+
+    def current_policy(self, code: str) -> Policy:
+        """The newest active version. Raises: PolicyUnknown."""
+        if code not in self.current_policies:
+            raise PolicyUnknown
+        return self.current_policies[code]
+
+    def policy_for(self, category_code: str | None) -> Policy:
+        """The policy that the nearest category up the path names, else the city's default."""
+        for code in reversed(self._paths.get(category_code or "", ())):
+            policy = self.current_policies.get(self.categories[code].policy_code or "")
+            if policy is not None:
+                return policy
+        return self.current_policies.get(sla.DEFAULT_POLICY.code, sla.DEFAULT_POLICY)
+
+    def _path(self, code: str) -> tuple[str, ...]:
+        path: list[str] = []
+        step: str | None = code
+        while step is not None and step not in path:
+            path.append(step)
+            step = self.categories[step].parent_code
+        return tuple(reversed(path))
+
+
+async def load(db: Database) -> Reference:
+    """Read the whole snapshot in one transaction."""
+    async with db.transaction() as session:
+        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        return await snapshot(session)
+
+
+async def snapshot(session: AsyncSession) -> Reference:
+    """The snapshot as this transaction sees it."""
+    units = {
+        row.code: Unit(row.code, row.name, row.kind, row.grid_code, row.active)
+        for row in await session.scalars(select(UnitRow).order_by(UnitRow.sort, UnitRow.code))
+    }
+    categories = {
+        row.code: Category(
+            code=row.code,
+            name=row.name,
+            parent_code=row.parent_code,
+            gb_code=row.gb_code,
+            default_unit_code=row.default_unit_code,
+            policy_code=row.policy_code,
+            active=row.active,
+        )
+        for row in await session.scalars(
+            select(CategoryRow).order_by(CategoryRow.sort, CategoryRow.code)
+        )
+    }
+    policy_rows = (
+        await session.scalars(select(PolicyRow).order_by(PolicyRow.code, PolicyRow.version))
+    ).all()
+    policies = {(row.code, row.version): policy_of(row) for row in policy_rows}
+    calendar = await newest_calendar(session)
+    return Reference(
+        categories=categories,
+        units=units,
+        policies=policies,
+        current_policies={
+            row.code: policies[row.code, row.version] for row in policy_rows if row.active
+        },
+        calendar=NO_CALENDAR if calendar is None else await working_calendar(session, calendar),
+        calendar_published_at=None if calendar is None else calendar.published_at,
+        calendar_sources=() if calendar is None else tuple(calendar.sources),
+        rules=await _rules(session, units),
+    )
+
+
+async def newest_calendar(session: AsyncSession) -> CalendarRow | None:
+    newest: CalendarRow | None = await session.scalar(
+        select(CalendarRow).order_by(CalendarRow.version.desc()).limit(1)
+    )
+    return newest
+
+
+async def working_calendar(session: AsyncSession, row: CalendarRow) -> WorkingCalendar:
+    """One published version as the domain counts with it."""
+    working = {
+        day.day: day.working
+        for day in await session.scalars(
+            select(CalendarDayRow)
+            .where(CalendarDayRow.version == row.version)
+            .order_by(CalendarDayRow.notice_year)
+        )
+    }
+    return WorkingCalendar(
+        version=row.version,
+        coverage_from=row.coverage_from,
+        coverage_to=row.coverage_to,
+        off_days=frozenset(day for day, works in working.items() if not works),
+        work_days=frozenset(day for day, works in working.items() if works),
+        weekly=_weekly(row.frames),
+    )
+
+
+def policy_of(row: PolicyRow) -> Policy:
+    return Policy(
+        code=row.code,
+        version=row.version,
+        name=row.name,
+        contact=timedelta(minutes=row.contact_minutes),
+        contact_mode=row.contact_mode,
+        reply_days=row.reply_days,
+        reply_mode=row.reply_mode,
+        accept=timedelta(minutes=row.accept_office_minutes),
+        return_days=row.return_days,
+        review_days=row.review_days,
+        rate_days=row.rate_days,
+        reopen_days=row.reopen_days,
+        reopen_window_days=row.reopen_window_days,
+        extension_days=row.extension_days,
+        info_days=row.info_days,
+        review_required=row.review_required,
+    )
+
+
+async def _rules(session: AsyncSession, units: Mapping[str, Unit]) -> tuple[RoutingRule, ...]:
+    rows: Iterable[RoutingRuleRow] = await session.scalars(
+        select(RoutingRuleRow).where(RoutingRuleRow.active).order_by(RoutingRuleRow.id)
+    )
+    return tuple(
+        RoutingRule(row.id, row.unit_code, row.category_code, row.grid_code, row.priority)
+        for row in rows
+        if units[row.unit_code].active
+    )
+
+
+def _weekly(frames: list[Any]) -> tuple[tuple[Frame, ...], ...]:
+    return tuple(
+        tuple(Frame(time.fromisoformat(opens), time.fromisoformat(closes)) for opens, closes in day)
+        for day in frames
+    )

@@ -1,0 +1,212 @@
+"""The request, its history, its clocks, and what was said about it.
+
+Current state stands in columns of ``requests``; everything that happened stands beside it in rows
+that are only ever added.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Sequence,
+    SmallInteger,
+    String,
+    Text,
+)
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.domain.lifecycle import Action, State
+from app.domain.matters import Channel, ContactMethod, ContactResult, Kind
+from app.domain.numbering import BLOCK
+from app.domain.satisfaction import Solved
+from app.domain.sla import ClockState, Metric
+from app.store.base import Base
+
+# One value stands for a block of serials (``domain.numbering``).
+NUMBER_BLOCKS = Sequence("request_number_blocks", metadata=Base.metadata, data_type=BigInteger)
+SERIALS_PER_BLOCK = BLOCK
+
+GridCode = String(17, collation="C")
+
+
+class CitizenRequest(Base):
+    """One thing a resident has asked the city to do (诉求)."""
+
+    __tablename__ = "requests"
+    __table_args__ = (
+        CheckConstraint("length(text) > 0", name="text_not_empty"),
+        CheckConstraint("(latitude IS NULL) = (longitude IS NULL)", name="whole_point"),
+        CheckConstraint("cycle_no >= 1 AND version >= 1", name="counts_from_one"),
+        CheckConstraint(
+            "state NOT IN ('assigned', 'in_progress', 'suspended', 'reply_review', 'replied')"
+            " OR unit_code IS NOT NULL",
+            name="somebody_has_the_ball",
+        ),
+        Index("ix_requests_submitted", sql("submitted_at DESC"), sql("id DESC")),
+        Index("ix_requests_unit", "unit_code", sql("submitted_at DESC"), sql("id DESC")),
+        Index("ix_requests_grid", "grid_code", sql("submitted_at DESC"), sql("id DESC")),
+        Index("ix_requests_resident", "resident_id", sql("submitted_at DESC"), sql("id DESC")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(24), unique=True)  # what people quote on the phone
+    version: Mapped[int]  # of the last event; what If-Match compares
+    state: Mapped[State]
+    previous_state: Mapped[State | None]  # where need_info came from
+    cycle_no: Mapped[int] = mapped_column(SmallInteger, server_default=sql("1"))
+
+    kind: Mapped[Kind | None]
+    title: Mapped[str | None] = mapped_column(String(100))
+    text: Mapped[str] = mapped_column(Text)
+    category_code: Mapped[str | None] = mapped_column(String(60))
+    channel: Mapped[Channel]
+    confidential: Mapped[bool]
+    public: Mapped[bool]
+
+    resident_id: Mapped[UUID | None]  # None: taken down by staff for somebody without an account
+    submitted_by: Mapped[UUID]
+    grid_code: Mapped[str | None] = mapped_column(GridCode)
+    grid_certain: Mapped[bool]
+    unit_code: Mapped[str | None] = mapped_column(String(40))
+    handler_id: Mapped[UUID | None]
+    routing: Mapped[dict[str, Any]]  # {"rule": id or null, "reasons": [{"code", "text"}]}
+
+    latitude: Mapped[float | None]  # WGS-84
+    longitude: Mapped[float | None]
+    location: Mapped[dict[str, Any] | None]  # as received: latitude, longitude, coord_sys, accuracy
+    personal: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed {name, phone, address}
+
+    policy_code: Mapped[str] = mapped_column(String(40))
+    policy_version: Mapped[int]
+    calendar_version: Mapped[int]
+    submitted_at: Mapped[datetime]
+    assigned_at: Mapped[datetime | None]
+    return_until: Mapped[datetime | None]  # the unit may send it back before this
+    returned_units: Mapped[list[str]] = mapped_column(server_default=sql("'[]'"))
+    contact_due_at: Mapped[datetime]
+    reply_due_at: Mapped[datetime | None]  # None while the clock stands
+    provisional: Mapped[bool]  # a year without a published calendar was needed
+    contacted_at: Mapped[datetime | None]
+    contact_attempts: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    info_rounds: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    replied_at: Mapped[datetime | None]
+    rate_until: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]  # entry into a final state
+    satisfaction: Mapped[int | None] = mapped_column(SmallInteger)
+    solved: Mapped[Solved | None]  # as the resident says
+
+
+class RequestEvent(Base):
+    """One line of the history: who did what, when, why. Never updated, never deleted."""
+
+    __tablename__ = "request_events"
+
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    action: Mapped[Action]
+    state: Mapped[State]  # after the action
+    actor_id: Mapped[UUID]
+    actor_role: Mapped[str] = mapped_column(String(20))
+    unit_code: Mapped[str | None] = mapped_column(String(40))  # of the request, after the action
+    note: Mapped[str | None] = mapped_column(Text)  # for staff
+    public_note: Mapped[str | None] = mapped_column(Text)  # for everybody who sees the request
+    facts: Mapped[dict[str, Any] | None]
+
+
+class RequestClock(Base):
+    """One promise of one cycle: a contact, a reply, a window for rating.
+
+    Breach is read from ``due_at`` and ``stopped_at``; the sweep only tells of it.
+    """
+
+    __tablename__ = "request_clocks"
+    __table_args__ = (
+        Index(
+            "ix_request_clocks_pending",
+            "next_fire_at",
+            postgresql_where=sql("next_fire_at IS NOT NULL"),
+        ),
+    )
+
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
+    cycle_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    metric: Mapped[Metric] = mapped_column(primary_key=True)
+    state: Mapped[ClockState]
+    started_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    original_due_at: Mapped[datetime]
+    paused_at: Mapped[datetime | None]
+    stopped_at: Mapped[datetime | None]
+    next_level: Mapped[str | None] = mapped_column(String(20))
+    next_fire_at: Mapped[datetime | None]
+
+
+class ClockFire(Base):
+    """A rung of a ladder that was told. The key makes telling it twice impossible."""
+
+    __tablename__ = "clock_fires"
+
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
+    cycle_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    metric: Mapped[Metric] = mapped_column(primary_key=True)
+    level: Mapped[str] = mapped_column(String(20), primary_key=True)
+    due_at: Mapped[datetime] = mapped_column(primary_key=True)
+    fire_at: Mapped[datetime]  # when the rung was reached
+    fired_at: Mapped[datetime]  # when the sweep came by
+
+
+class ContactLog(Base):
+    """An attempt to speak with the resident (联系登记)."""
+
+    __tablename__ = "request_contacts"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), index=True)
+    cycle_no: Mapped[int] = mapped_column(SmallInteger)
+    method: Mapped[ContactMethod]
+    result: Mapped[ContactResult]
+    at: Mapped[datetime]
+    note: Mapped[str | None] = mapped_column(Text)
+    by: Mapped[UUID]
+    recorded_at: Mapped[datetime]
+
+
+class Reply(Base):
+    """What the unit answers: the closing form of one cycle."""
+
+    __tablename__ = "request_replies"
+
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
+    cycle_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    public_reply: Mapped[str] = mapped_column(Text)
+    internal_note: Mapped[str | None] = mapped_column(Text)
+    factual: Mapped[bool | None]  # 诉求属实?
+    solved: Mapped[Solved]
+    unsolved_reason: Mapped[str | None] = mapped_column(Text)
+    by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class Rating(Base):
+    """What the resident says of one cycle."""
+
+    __tablename__ = "request_ratings"
+    __table_args__ = (CheckConstraint("satisfaction BETWEEN 1 AND 5", name="one_to_five"),)
+
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
+    cycle_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    resident_id: Mapped[UUID]
+    contacted: Mapped[bool]
+    solved: Mapped[Solved]
+    satisfaction: Mapped[int] = mapped_column(SmallInteger)
+    reasons: Mapped[list[str]]
+    text: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[datetime]

@@ -1,0 +1,226 @@
+"""Reading requests. ``visible_to`` is the one door: what it leaves out does not exist for them."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from app.domain.errors import Invalid, NotFound
+from app.domain.identity import Actor, Role
+from app.domain.lifecycle import FINAL, State
+from app.store.session import Columns, Database, Statement
+
+_FINAL = ", ".join(f"'{state}'" for state in sorted(FINAL))
+_CANCELLED = f"'{State.REJECTED}', '{State.WITHDRAWN}', '{State.MERGED}'"
+
+
+class RequestNotFound(NotFound):
+    """没有找到该诉求，或您无权查看。"""
+
+    code = "request_not_found"
+
+
+class CursorInvalid(Invalid):
+    """翻页参数无效，请从第一页重新查询。"""
+
+    code = "cursor_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A condition on ``requests`` and its parameters."""
+
+    where: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def visible_to(actor: Actor) -> Scope:
+    """Return which requests exist for ``actor``."""
+    match actor.role:
+        case Role.RESIDENT:
+            return Scope("requests.resident_id = :scope_id", {"scope_id": actor.id})
+        case Role.HANDLER | Role.UNIT_LEADER:
+            return Scope("requests.unit_code = :scope_unit", {"scope_unit": actor.unit_code})
+        case Role.GRID_LEADER | Role.MICRO_GRID_LEADER:
+            return in_grid(actor.grid_code or "-", "scope_grid")
+        case Role.DISPATCHER if actor.grid_code is not None:
+            return in_grid(actor.grid_code, "scope_grid")
+        case Role.DISPATCHER | Role.SUPERVISOR | Role.AUDITOR | Role.ADMIN | Role.SYSTEM:
+            return Scope("true")
+
+
+def in_grid(code: str, name: str) -> Scope:
+    """A grid and all below it: codes that begin with its code (their columns collate as bytes)."""
+    return Scope(
+        f"requests.grid_code >= :{name} AND requests.grid_code < :{name}_end",
+        {name: code, f"{name}_end": code + ":"},  # ":" is the byte after "9"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a list may be narrowed by. Times are instants, [submitted_from, submitted_to)."""
+
+    states: tuple[State, ...] = ()
+    unit_code: str | None = None
+    grid_code: str | None = None
+    category_code: str | None = None
+    overdue: bool | None = None
+    submitted_from: datetime | None = None
+    submitted_to: datetime | None = None
+
+
+_COLUMNS = """requests.id, requests.number, requests.version, requests.state, requests.cycle_no,
+  requests.kind, requests.title, requests.text, requests.category_code, requests.channel,
+  requests.confidential, requests.public, requests.resident_id, requests.submitted_by,
+  requests.grid_code, requests.grid_certain, requests.unit_code, requests.submitted_at,
+  requests.contact_due_at, requests.reply_due_at, requests.provisional, requests.contacted_at,
+  requests.replied_at, requests.rate_until, requests.ended_at, requests.satisfaction"""
+
+_OWN_COLUMNS = """requests.contact_attempts, requests.info_rounds, requests.return_until,
+  requests.returned_units, requests.routing, requests.latitude, requests.longitude,
+  requests.location, requests.personal"""
+
+_OVERDUE = f"""(requests.state NOT IN ({_CANCELLED}) AND (
+    CASE WHEN requests.contacted_at IS NULL THEN :now::timestamptz > requests.contact_due_at
+         ELSE requests.contacted_at > requests.contact_due_at END
+    OR CASE WHEN requests.replied_at IS NULL THEN :now::timestamptz >= requests.reply_due_at
+            ELSE requests.replied_at >= requests.reply_due_at END IS TRUE))"""
+
+
+@lru_cache(maxsize=64)
+def _get_statement(where: str) -> Statement:
+    return Statement(f"""
+SELECT {_COLUMNS}, {_OWN_COLUMNS},
+  (SELECT to_jsonb(reply) FROM request_replies AS reply
+   WHERE reply.request_id = requests.id AND reply.cycle_no = requests.cycle_no) AS reply,
+  (SELECT to_jsonb(rating) FROM request_ratings AS rating
+   WHERE rating.request_id = requests.id AND rating.cycle_no = requests.cycle_no) AS rating
+FROM requests WHERE requests.id = :id AND {where}
+""")  # noqa: S608 - `where` comes from visible_to
+
+
+async def get(db: Database, request_id: UUID, *, actor: Actor) -> dict[str, Any]:
+    """Return the row of one request with its reply and rating. Raises: RequestNotFound."""
+    scope = visible_to(actor)
+    row = await db.one_statement(_get_statement(scope.where), id=request_id, **scope.values)
+    if row is None:
+        raise RequestNotFound
+    return opened(row)
+
+
+def opened(record: asyncpg.Record) -> dict[str, Any]:
+    """A row as a dict, its JSON columns read."""
+    row = dict(record)
+    for name in ("routing", "location", "returned_units"):
+        if row[name] is not None:
+            row[name] = orjson.loads(row[name])
+    for name in ("reply", "rating"):
+        if row[name] is not None:
+            said = row[name] = orjson.loads(row[name])
+            said["at"] = datetime.fromisoformat(said["at"])
+    return row
+
+
+@lru_cache(maxsize=512)
+def _page_statement(where: str) -> Statement:
+    return Statement(f"""
+SELECT {_COLUMNS} FROM requests WHERE {where}
+ORDER BY requests.submitted_at DESC, requests.id DESC LIMIT :limit
+""")  # noqa: S608 - `where` is put together from the fixed conditions below
+
+
+async def page(
+    db: Database,
+    filters: Filters,
+    *,
+    actor: Actor,
+    limit: int,
+    cursor: str | None,
+    now: datetime,
+) -> tuple[Sequence[asyncpg.Record], str | None]:
+    """Return up to ``limit`` rows, newest first, and the cursor of what follows.
+
+    Raises: CursorInvalid.
+    """
+    scope = visible_to(actor)
+    conditions, values = [scope.where], dict(scope.values)
+    if filters.states:
+        conditions.append("requests.state = ANY(:states)")
+        values["states"] = list(filters.states)
+    if filters.unit_code is not None:
+        conditions.append("requests.unit_code = :unit_code")
+        values["unit_code"] = filters.unit_code
+    if filters.grid_code is not None:
+        grid = in_grid(filters.grid_code, "grid_code")
+        conditions.append(grid.where)
+        values |= grid.values
+    if filters.category_code is not None:
+        conditions.append(
+            "(requests.category_code = :category OR starts_with(requests.category_code, :below))"
+        )
+        values |= {"category": filters.category_code, "below": filters.category_code + "."}
+    if filters.overdue is not None:
+        conditions.append(_OVERDUE if filters.overdue else f"NOT {_OVERDUE}")
+        values["now"] = now
+    if filters.submitted_from is not None:
+        conditions.append("requests.submitted_at >= :submitted_from")
+        values["submitted_from"] = filters.submitted_from
+    if filters.submitted_to is not None:
+        conditions.append("requests.submitted_at < :submitted_to")
+        values["submitted_to"] = filters.submitted_to
+    if cursor is not None:
+        conditions.append("(requests.submitted_at, requests.id) < (:after_at, :after_id)")
+        values["after_at"], values["after_id"] = _read_cursor(cursor)
+    statement = _page_statement(" AND ".join(conditions))
+    rows = await db.rows(statement, limit=limit + 1, **values)
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], _write_cursor(rows[limit - 1])
+
+
+def _write_cursor(row: Columns) -> str:
+    at: datetime = row["submitted_at"]
+    return base64.urlsafe_b64encode(f"{at.isoformat()}|{row['id'].hex}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        at, _, last = (
+            base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition("|")
+        )
+        when = datetime.fromisoformat(at)
+        if when.tzinfo is None:
+            raise CursorInvalid
+        return when, UUID(hex=last)
+    except (binascii.Error, ValueError, OverflowError):
+        raise CursorInvalid from None
+
+
+@lru_cache(maxsize=64)
+def _timeline_statement(where: str) -> Statement:
+    return Statement(f"""
+SELECT event.* FROM request_events AS event JOIN requests ON requests.id = event.request_id
+WHERE event.request_id = :id AND {where} ORDER BY event.version
+""")  # noqa: S608 - `where` comes from visible_to
+
+
+async def timeline(db: Database, request_id: UUID, *, actor: Actor) -> list[dict[str, Any]]:
+    """Return the history, oldest first. Raises: RequestNotFound."""
+    scope = visible_to(actor)
+    statement = _timeline_statement(scope.where)
+    rows = await db.rows(statement, id=request_id, **scope.values)
+    if not rows:  # a request has its first event from the moment it exists
+        raise RequestNotFound
+    events = [dict(row) for row in rows]
+    for event in events:
+        if event["facts"] is not None:
+            event["facts"] = orjson.loads(event["facts"])
+    return events

@@ -1,0 +1,84 @@
+"""What belongs together, in three tables: routers, who hears of what, and the jobs."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fastapi import APIRouter
+
+from app.domain.events import ClockFired, RequestMoved, RequestSubmitted
+from app.grids import endpoints as grids
+from app.notifications import endpoints as notifications
+from app.notifications.service import put_in_inbox
+from app.outbox import service as outbox
+from app.people import endpoints as people
+from app.people import service as people_service
+from app.reference import endpoints as reference
+from app.requests import endpoints as requests
+from app.requests.city import City
+from app.settings import Settings
+from app.sla import service as sla
+from app.statistics import endpoints as statistics
+from app.store.session import Database
+from app.web import idempotency, limits
+from app.wechat import endpoints as wechat
+
+ROUTERS: tuple[APIRouter, ...] = (
+    people.router,
+    wechat.router,
+    reference.router,
+    grids.router,
+    requests.router,
+    notifications.router,
+    statistics.router,
+)
+
+SUBSCRIBERS: outbox.Subscribers = {
+    RequestSubmitted: (put_in_inbox,),
+    RequestMoved: (put_in_inbox,),
+    ClockFired: (put_in_inbox,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Works:
+    """What a job may use. ``city()`` is the city as this process knows it now."""
+
+    db: Database
+    settings: Settings
+    city: Callable[[], City]
+
+
+async def sweep_clocks(works: Works, now: datetime) -> None:
+    batch = works.settings.jobs.batch
+    while True:
+        async with works.db.transaction() as session:
+            looked_at = await sla.sweep(session, works.city(), now=now, batch=batch)
+        if looked_at < batch:
+            return
+
+
+async def deliver_outbox(works: Works, now: datetime) -> None:
+    batch = works.settings.jobs.batch
+    while await outbox.deliver(works.db, SUBSCRIBERS, now=now, batch=batch) == batch:
+        pass
+
+
+async def forget_old(works: Works, now: datetime) -> None:
+    keep = timedelta(hours=works.settings.limits.idempotency_hours)
+    async with works.db.transaction() as session:
+        await idempotency.purge(session, now=now, keep=keep)
+        await limits.purge(session, now=now, keep=timedelta(days=1))
+        await people_service.forget_old_logins(session, now=now)
+
+
+JobFunction = Callable[[Works, datetime], Awaitable[None]]
+
+
+def jobs(settings: Settings) -> tuple[tuple[str, float, JobFunction], ...]:
+    """Name, period in seconds, function."""
+    return (
+        ("sweep_clocks", settings.jobs.sweep_s, sweep_clocks),
+        ("deliver_outbox", settings.jobs.deliver_s, deliver_outbox),
+        ("forget_old", 60.0, forget_old),
+    )
