@@ -35,13 +35,24 @@ print(sys.executable if sys.version_info >= (3, 11) else "")' 2>/dev/null) || co
 }
 
 sync_with() {
+    # The system's certificates, where it has some: a company's proxy is known only to them.
+    for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt; do
+        if [ -r "$bundle" ]; then
+            UV_SYSTEM_CERTS=1
+            UV_NATIVE_TLS=1
+            export UV_SYSTEM_CERTS UV_NATIVE_TLS
+        fi
+    done
     UV_PROJECT_ENVIRONMENT=$VENV UV_PYTHON=$base_python UV_PYTHON_DOWNLOADS=never \
         UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 \
         "$1" sync --frozen --quiet --project "$ROOT"
 }
 
 make_venv() {
-    "$base_python" -m venv --clear "$VENV" >/dev/null 2>&1 && return 0
+    [ -x "$PYTHON" ] && { "$PYTHON" -m pip --version || "$PYTHON" -m ensurepip; } >/dev/null 2>&1 &&
+        return 0
+    rm -rf "$VENV"
+    "$base_python" -m venv "$VENV" >/dev/null 2>&1 && return 0
     rm -rf "$VENV"
     "$base_python" -m virtualenv --quiet "$VENV" >/dev/null 2>&1 && return 0
     rm -rf "$VENV"
@@ -61,7 +72,9 @@ install() {
     fi
     say "installing the packages into $VENV (once)"
     # A venv whose Python is gone, or one left half made, is of no use to anybody.
-    if [ -e "$VENV" ] && ! "$PYTHON" -c '' 2>/dev/null; then
+    if "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        base_python=$PYTHON
+    else
         rm -rf "$VENV"
     fi
     if command -v uv >/dev/null 2>&1; then

@@ -37,6 +37,7 @@ def main() -> None:
         factory=True,
         lifespan="on",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         # Whoever may speak for another address is named by the operator; nobody by default.

@@ -88,4 +88,6 @@ class Locator:
         if shortest > NEAREST_WITHIN_M:
             return None
         first = int(numpy.argmax(distances <= shortest + _SAME_DISTANCE_M))
-        return Located(self._inside[int(near[first])].code, round(shortest, 1), certain=False)
+        # Never 0: that would say "inside".
+        distance_m = max(round(shortest, 1), _SAME_DISTANCE_M)
+        return Located(self._inside[int(near[first])].code, distance_m, certain=False)

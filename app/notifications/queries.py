@@ -17,7 +17,7 @@ ORDER BY event_key DESC LIMIT :limit
 _UNREAD = Statement("""
 SELECT count(*) AS unread FROM (
   SELECT FROM inbox_messages WHERE recipient_id = :recipient_id AND read_at IS NULL LIMIT 1000
-) AS some
+) AS unread_messages
 """)
 
 

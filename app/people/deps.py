@@ -1,6 +1,8 @@
 """Who is calling, and may they. The one door through which an endpoint learns its ``Actor``."""
 
+from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from typing import Annotated, cast
 
 from fastapi import Depends
@@ -10,24 +12,37 @@ from app.domain.errors import Unauthenticated
 from app.domain.identity import Actor, Permission
 from app.people.lockout import network_of
 from app.people.passwords import PasswordPool
-from app.people.sessions import Sessions, TokenInvalid, hash_of
+from app.people.sessions import Sessions, TokenInvalid
+from app.settings import Settings
 from app.store.crypto import FieldCipher
 from app.web import limits
 from app.web.deps import Config, Now
 from app.web.limits import RateLimiter
 
+_SCHEME = b"bearer "
 _LONGEST_TOKEN = 200
 _MINUTE_S = 60
 
 
-def sessions_of(http: HttpRequest) -> Sessions:
-    """The process's sessions, made at their first use."""
-    state = http.app.state
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What every call needs to be let in, gathered once: each look at ``app.state`` costs."""
+
+    sessions: Sessions
+    limiter: RateLimiter
+    calls_per_minute: int
+
+
+def _desk(http: HttpRequest) -> _Desk:
+    state = http.scope["app"].state
     try:
-        return cast(Sessions, state.sessions)
+        return cast(_Desk, state.desk)
     except AttributeError:
-        state.sessions = Sessions(state.db, state.settings.sessions)
-        return cast(Sessions, state.sessions)
+        settings: Settings = state.settings
+        state.desk = _Desk(
+            Sessions(state.db, settings.sessions), state.limiter, settings.limits.calls_per_minute
+        )
+        return cast(_Desk, state.desk)
 
 
 def token_hash_of(http: HttpRequest) -> bytes:
@@ -45,11 +60,10 @@ def token_hash_of(http: HttpRequest) -> bytes:
             found = value
     if found is None:
         raise Unauthenticated
-    scheme, _, token = found.decode("latin-1").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token or len(token) > _LONGEST_TOKEN:
+    token = found[len(_SCHEME) :].strip()
+    if found[: len(_SCHEME)].lower() != _SCHEME or not 0 < len(token) <= _LONGEST_TOKEN:
         raise TokenInvalid
-    return hash_of(token)
+    return sha256(token).digest()
 
 
 class Permit:
@@ -61,13 +75,11 @@ class Permit:
     async def __call__(self, http: HttpRequest, now: Now) -> Actor:
         """Raises: Unauthenticated, TokenInvalid, SessionExpired, PermissionMissing, TooMany."""
         token_hash = token_hash_of(http)
-        sessions = sessions_of(http)
-        session = sessions.cached(token_hash, now)
+        desk = _desk(http)
+        session = desk.sessions.cached(token_hash, now)
         if session is None:
-            session = await sessions.read(token_hash, now)
-        state = http.app.state
-        limiter: RateLimiter = state.limiter
-        limiter.take(session.call_bucket, state.settings.limits.calls_per_minute, _MINUTE_S, now)
+            session = await desk.sessions.read(token_hash, now)
+        desk.limiter.take(session.call_bucket, desk.calls_per_minute, _MINUTE_S, now)
         session.actor.require(self.permission)
         return session.actor
 
@@ -128,7 +140,7 @@ async def limit_logins(http: HttpRequest, config: Config, now: Now) -> None:
 
 
 async def open_sessions(http: HttpRequest) -> Sessions:
-    return sessions_of(http)
+    return _desk(http).sessions
 
 
 CurrentToken = Annotated[bytes, Depends(current_token)]

@@ -89,9 +89,12 @@ class Reference:
     calendar_sources: tuple[str, ...] = ()
     rules: tuple[RoutingRule, ...] = ()
     _paths: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    _rules: dict[str | None, tuple[RoutingRule, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_paths", {code: self._path(code) for code in self.categories})
+        rules = {code: self._rules_on(path) for code, path in self._paths.items()}
+        object.__setattr__(self, "_rules", {**rules, None: self._rules_on(())})
 
     @property
     def calendar_version(self) -> int:
@@ -136,6 +139,10 @@ class Reference:
                 return unit_code
         return None
 
+    def rules_for(self, category_code: str | None) -> tuple[RoutingRule, ...]:
+        """The rules that can apply to the category at all: far fewer than ``rules``."""
+        return self._rules.get(category_code, self._rules[None])
+
     def policy(self, code: str, version: int) -> Policy:
         """Any version ever published. Raises: PolicyUnknown."""
         if (code, version) not in self.policies:
@@ -155,6 +162,11 @@ class Reference:
             if policy is not None:
                 return policy
         return self.current_policies.get(sla.DEFAULT_POLICY.code, sla.DEFAULT_POLICY)
+
+    def _rules_on(self, path: tuple[str, ...]) -> tuple[RoutingRule, ...]:
+        return tuple(
+            rule for rule in self.rules if rule.category_code is None or rule.category_code in path
+        )
 
     def _path(self, code: str) -> tuple[str, ...]:
         path: list[str] = []

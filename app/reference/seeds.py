@@ -13,12 +13,11 @@ from app.reference.models import CategoryRow, PolicyRow, RoutingRuleRow, UnitRow
 from app.reference.seeds_calendar import NOTICES
 from app.reference.seeds_city import (
     CATEGORIES,
-    CITY_MATTERS,
     POLICIES,
     TOWNS,
     UNITS,
-    VILLAGE_LIFE,
     town_unit_code,
+    village_matters,
 )
 from app.store.base import Base
 from app.store.notices import announce
@@ -86,26 +85,18 @@ def _categories() -> list[dict[str, Any]]:
 
 
 def _rules() -> list[dict[str, Any]]:
-    village_life: list[dict[str, Any]] = [
+    return [
         {
-            "category_code": root,
+            "category_code": category,
             "grid_code": town,
             "unit_code": town_unit_code(town),
+            "priority": 0,
+            "active": True,
             "note": f"{name}辖区内的乡村生活事项由属地办理",
         }
-        for root in VILLAGE_LIFE
         for town, name in TOWNS.items()
+        for category in village_matters()
     ]
-    city_matters: list[dict[str, Any]] = [
-        {
-            "category_code": leaf,
-            "grid_code": None,
-            "unit_code": unit,
-            "note": "全市统一由主管部门办理",
-        }
-        for leaf, unit in CITY_MATTERS.items()
-    ]
-    return [{**rule, "priority": 0, "active": True} for rule in (*village_life, *city_matters)]
 
 
 def _policy(policy: Policy, now: datetime) -> dict[str, Any]:

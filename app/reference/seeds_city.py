@@ -1,7 +1,7 @@
 """The city's units, what residents write about, and who answers for it: 胶州市.
 
 A category leaf names the unit that answers for it in the whole city. Village life is answered for
-by the town (镇街) itself, through one routing rule per town and root.
+by the town (镇街) itself, through one routing rule per town and category.
 """
 
 from dataclasses import dataclass
@@ -215,7 +215,17 @@ CATEGORIES: tuple[Root, ...] = (
 )
 # fmt: on
 
-# Answered for by the town itself, unless a leaf is named below.
+# Answered for by the town itself where the place is known, but for the leaves that follow.
 VILLAGE_LIFE: tuple[str, ...] = ("env", "house", "dispute", "farm")
-# Matters of village life that only a department of the city may handle.
-CITY_MATTERS: dict[str, str] = {"env.pollution": "ecology", "house.title": "land"}
+CITY_MATTERS: frozenset[str] = frozenset({"env.pollution", "house.title"})
+
+
+def village_matters() -> list[str]:
+    """Codes of the roots and leaves of village life that a town answers for."""
+    return [
+        code
+        for root in CATEGORIES
+        if root.code in VILLAGE_LIFE
+        for code in (root.code, *(f"{root.code}.{leaf.code}" for leaf in root.leaves))
+        if code not in CITY_MATTERS
+    ]

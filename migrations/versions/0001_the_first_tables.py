@@ -16,6 +16,7 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
+    op.execute("CREATE SEQUENCE request_number_blocks")
     op.create_table(
         "calendars",
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
@@ -714,6 +715,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP SEQUENCE request_number_blocks")
     op.drop_index(
         "uq_routing_rules_scope", table_name="routing_rules", postgresql_nulls_not_distinct=True
     )

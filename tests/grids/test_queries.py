@@ -55,6 +55,10 @@ def test_outside_the_nearest_within_300_m_is_named_but_not_certain():
     ]
 
 
+def test_a_hair_outside_is_outside():
+    assert build(PAIR[:3]).locate(36.205, 119.9999999) == Located(GRID, 0.1, certain=False)
+
+
 def test_a_hole_is_outside():
     ring = [*square(side=0.02), square(west=120.005, south=36.205, side=0.01)[0]]
     grids = build([record(TOWN, ring)])

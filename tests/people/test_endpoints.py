@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 import pytest
 
 from app.domain.identity import Role
+from app.people import endpoints as people
 from app.people import service
 from app.people.service import NewStaff
+from app.wechat import endpoints as wechat
 from tests.people.conftest import PASSWORD, client_of
 
 LOGIN = "/api/v1/auth/staff"
@@ -145,6 +147,22 @@ async def test_a_role_without_the_permission_is_refused(client, staff):
         answer = await client.get("/probe/figures", headers=headers)
         assert answer.status_code == status
     assert answer.json()["code"] == "forbidden"
+
+
+async def test_a_session_seen_a_moment_ago_asks_the_database_nothing(make_app, staff):
+    app = await make_app()
+    async with client_of(app) as client:
+        headers = bearer((await log_in(client))["token"])
+        assert (await client.get("/probe/figures", headers=headers)).status_code == 200
+        await app.state.db.close()
+        assert (await client.get("/probe/figures", headers=headers)).status_code == 200
+
+
+def test_every_route_says_which_permission_it_asks_for():
+    for route in (*people.router.routes, *wechat.router.routes):
+        asked = [getattr(dependency.call, "permission", None)
+                 for dependency in route.dependant.dependencies]  # fmt: skip
+        assert len([permission for permission in asked if permission is not None]) == 1, route.path
 
 
 async def test_a_session_that_calls_too_often_is_told_to_wait(make_app, clock, staff):

@@ -25,7 +25,7 @@ from tests.web import small
         (b'{"text":"\xff\xfe"}', "json_invalid_utf8"),
         (b'{"text":"\xed\xa0\x80"}', "json_invalid_utf8"),  # a surrogate as bytes
         (b'{"text":"\xc0\x80"}', "json_invalid_utf8"),  # an over-long NUL
-        ('{"a":"路"}'.encode("gbk"), "json_invalid_utf8"),
+        ('{"a":"坏了"}'.encode("gbk"), "json_invalid_utf8"),
         (b"[]", "type_object"),
         (b"null", "type_object"),
         (b'"a"', "type_object"),

@@ -49,7 +49,7 @@ class Everything(WireIn):
     id: Id | None = None
     number: int | None = None
     colour: Colour | None = None
-    colours: list[Colour] = []
+    colours: list[Colour] | None = None
     place: Place | None = None
 
 
