@@ -42,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=about or "",
         version="0.1.0",
         lifespan=_lifespan,
+        redirect_slashes=False,
         docs_url="/docs" if docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if docs else None,

@@ -1,11 +1,14 @@
 """What a child process of ``serve`` runs: one ASGI application on the parent's listening socket.
 
 Started by its path and not as ``app.cli.child``, so that it loads the application and none of the
-commands. Its standard input is a pipe that the parent holds: when the parent dies, however it
-dies, the pipe ends and the child stops by itself.
+commands. Its standard input is a pipe that the parent holds. The parent starts it early; it loads
+the libraries while the parent prepares the database, then waits for one line: its environment,
+as JSON. When the parent dies, however it dies, the pipe ends and the child stops by itself.
 """
 
 import argparse
+import importlib
+import json
 import os
 import signal
 import socket
@@ -14,11 +17,41 @@ import threading
 import uvicorn
 
 
+# What takes long to load and looks at no environment (prometheus_client does, at its import).
+_LIBRARIES = (
+    "argon2",
+    "asyncpg",
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "fastapi",
+    "httptools",
+    "httpx",
+    "pydantic_settings",
+    "shapely",
+    "sqlalchemy.dialects.postgresql.asyncpg",
+    "sqlalchemy.ext.asyncio",
+    "structlog",
+    "uvloop",
+)
+
+
+def told_to_go() -> bool:
+    """Wait for the parent's line and take the environment from it; False if there is none."""
+    line = b""
+    while not line.endswith(b"\n"):
+        # Not sys.stdin, whose lock would be held by the waiting thread when the interpreter ends.
+        part = os.read(0, 1)
+        if not part:
+            return False
+        line += part
+    os.environ.update(json.loads(line))
+    return True
+
+
 def follow_parent() -> None:
     """End this process, gracefully, when the parent's end of standard input closes."""
 
     def wait() -> None:
-        while os.read(0, 1):  # not sys.stdin, whose lock would be held at the interpreter's end
+        while os.read(0, 1):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -31,6 +64,10 @@ def main() -> None:
     parser.add_argument("--socket", type=int, required=True, help="inherited listening socket")
     parser.add_argument("--grace", type=int, default=20, help="seconds for running requests")
     given = parser.parse_args()
+    for library in _LIBRARIES:
+        importlib.import_module(library)
+    if not told_to_go():
+        return
     follow_parent()
     config = uvicorn.Config(
         given.application,

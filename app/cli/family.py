@@ -1,6 +1,7 @@
 """The child processes of ``serve``: started together, replaced when they die, stopped in order."""
 
-import os
+import contextlib
+import json
 import signal
 import socket
 import subprocess
@@ -24,14 +25,13 @@ class ChildrenKeepDying(RuntimeError):
 
 @dataclass(slots=True)
 class Child:
-    """One application on one socket. ``on_death`` hears the number of a process that ended."""
+    """One application on one socket, which waits until it is told to ``go``."""
 
     name: str
     application: str
     listener: socket.socket
-    environment: Mapping[str, str]
     grace_s: int
-    on_death: Callable[[int], None] = lambda _pid: None
+    environment: Mapping[str, str] | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     hasty_deaths: int = 0
@@ -46,18 +46,29 @@ class Child:
             ],
             stdin=subprocess.PIPE,  # held open as long as we live
             pass_fds=[descriptor],
-            env={**os.environ, **self.environment},
             start_new_session=True,  # a Ctrl-C of the terminal is for the parent, who keeps order
         )
 
-    def look_after(self) -> None:
-        """Start a new process where the old one ended.
+        if self.environment is not None:
+            self.go(self.environment)
+
+    def go(self, environment: Mapping[str, str]) -> None:
+        """Let it serve. Through the pipe, not the process's environment, which others can read."""
+        self.environment = environment
+        if self.process is not None and self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it died: look_after will see
+                self.process.stdin.write(json.dumps(environment).encode() + b"\n")
+                self.process.stdin.flush()
+
+    def look_after(self) -> int | None:
+        """Start a new process where the old one ended; the old one's number, if so.
 
         Raises: ChildrenKeepDying.
         """
         if self.process is None or self.process.poll() is None:
-            return
-        self._bury(self.process)
+            return None
+        ended = self.process.pid
+        self._close_pipe(self.process)
         lived_s = time.monotonic() - self.started_at
         self.hasty_deaths = 0 if lived_s > _SETTLED_S else self.hasty_deaths + 1
         _log.warning("child_replaced", name=self.name, code=self.process.returncode)
@@ -66,6 +77,7 @@ class Child:
         if self.hasty_deaths > 1:
             time.sleep(min(0.2 * 2**self.hasty_deaths, 2.0))
         self.start()
+        return ended
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -80,12 +92,13 @@ class Child:
                 self.process.wait()
                 break
             time.sleep(0.01)
-        self._bury(self.process)
+        self._close_pipe(self.process)
 
-    def _bury(self, process: subprocess.Popen[bytes]) -> None:
+    @staticmethod
+    def _close_pipe(process: subprocess.Popen[bytes]) -> None:
         if process.stdin is not None:
-            process.stdin.close()
-        self.on_death(process.pid)
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
 
 
 @dataclass(slots=True)
@@ -97,10 +110,14 @@ class Family:
             child.start()
             self.children.append(child)
 
-    def look_after(self) -> None:
-        """Raises: ChildrenKeepDying."""
+    def go(self, environment: Mapping[str, str]) -> None:
         for child in self.children:
-            child.look_after()
+            child.go(environment)
+
+    def look_after(self) -> list[int]:
+        """Replace the dead; their numbers. Raises: ChildrenKeepDying."""
+        ended = [child.look_after() for child in self.children]
+        return [pid for pid in ended if pid is not None]
 
     def stop(self, hurry: Callable[[], bool]) -> None:
         """Stop the youngest kind first: those added later may still use the earlier ones.

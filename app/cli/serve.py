@@ -72,6 +72,7 @@ class Service:
     def __init__(self, settings: Settings, *, empty: bool) -> None:
         self.settings = settings
         self._empty = empty
+        self._metrics = settings.data / "metrics"
         self._told_to_stop = threading.Event()
         self._signals = 0
         self._database: EmbeddedPostgres | None = None
@@ -83,7 +84,9 @@ class Service:
             signal.signal(sign, self._on_signal)
         with ExitStack() as open_things:
             listener = open_things.enter_context(self._listen())
-            url = self._open_database(open_things)
+            database = open_things.enter_context(ExitStack())  # closed after the children
+            fake_url = self._start_children(listener, open_things)
+            url = self._open_database(database)
             logins = self._prepare(url)
             if self._told_to_stop.is_set():
                 return
@@ -92,8 +95,7 @@ class Service:
             if demo_city and logins:
                 # Before the workers: whoever finds the file can connect, and is answered soon.
                 told = demo.write_demo_file(self.settings.data, base_url, logins)
-            open_things.callback(self._family.stop, hurry=lambda: self._signals > 1)
-            self._start_children(url, listener, demo_city, open_things)
+            self._family.go(self._environment(url, listener, fake_url))
 
             def greet() -> None:
                 if demo_city and logins:
@@ -181,13 +183,33 @@ class Service:
         finally:
             await db.close()
 
-    def _start_children(
-        self, url: str, listener: socket.socket, demo_city: bool, open_things: ExitStack
-    ) -> None:
+    def _start_children(self, listener: socket.socket, open_things: ExitStack) -> str | None:
+        """Start everybody; they load and wait. The fake WeChat's address, in a demo."""
+        open_things.callback(self._family.stop, hurry=lambda: self._signals > 1)
+        fake_url = None
+        if self.settings.profile == "demo":
+            fake = open_things.enter_context(
+                socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
+            )
+            fake_url = _base_url(*fake.getsockname()[:2])
+            self._family.add(Child("fake-wechat", _FAKE_WECHAT, fake, grace_s=2))
+        self._family.add(
+            *(
+                Child(
+                    f"worker-{number}", _APPLICATION, listener, self.settings.web.shutdown_grace_s
+                )
+                for number in range(1, self.settings.web.workers + 1)
+            )
+        )
+        return fake_url
+
+    def _environment(
+        self, url: str, listener: socket.socket, fake_url: str | None
+    ) -> dict[str, str]:
+        """What the children must know besides what we were given ourselves."""
         settings = self.settings
-        metrics = settings.data / "metrics"
-        shutil.rmtree(metrics, ignore_errors=True)
-        metrics.mkdir(mode=0o700)
+        shutil.rmtree(self._metrics, ignore_errors=True)
+        self._metrics.mkdir(mode=0o700)
         host, port = listener.getsockname()[:2]
         environment = {
             "DATABASE_URL": url,
@@ -197,35 +219,15 @@ class Service:
             "LIANXIN_WEB__PORT": str(port),
             "LIANXIN_WEB__WORKERS": str(settings.web.workers),
             "LIANXIN_JOBS__ENABLED": str(settings.jobs.enabled).lower(),
-            "PROMETHEUS_MULTIPROC_DIR": str(metrics),
+            "PROMETHEUS_MULTIPROC_DIR": str(self._metrics),
         }
-        if demo_city:
-            sockets = open_things.enter_context(
-                socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
-            )
+        if fake_url is not None:
             environment |= {
-                "LIANXIN_WECHAT__BASE_URL": _base_url(*sockets.getsockname()[:2]),
+                "LIANXIN_WECHAT__BASE_URL": fake_url,
                 "LIANXIN_WECHAT__APP_ID": _FAKE_APP_ID,
                 "LIANXIN_WECHAT__APP_SECRET": _FAKE_APP_SECRET,
             }
-            self._family.add(Child("fake-wechat", _FAKE_WECHAT, sockets, environment, grace_s=2))
-
-        def forget(pid: int) -> None:
-            multiprocess.mark_process_dead(pid, str(metrics))  # type: ignore[no-untyped-call]
-
-        self._family.add(
-            *(
-                Child(
-                    name=f"worker-{number}",
-                    application=_APPLICATION,
-                    listener=listener,
-                    environment=environment,
-                    grace_s=settings.web.shutdown_grace_s,
-                    on_death=forget,
-                )
-                for number in range(1, settings.web.workers + 1)
-            )
-        )
+        return environment
 
     def _watch(self, listener: socket.socket, greet: Callable[[], None]) -> None:
         """Look after database and children until told to stop; greet when they answer."""
@@ -234,7 +236,8 @@ class Service:
             if self._database is not None and not self._database.alive:
                 say("the database was killed, starting it again")
                 self._database.start()
-            self._family.look_after()
+            for pid in self._family.look_after():
+                multiprocess.mark_process_dead(pid, str(self._metrics))  # type: ignore[no-untyped-call]
             if not greeted and _answers(listener):
                 greeted = True
                 greet()

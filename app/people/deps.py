@@ -108,13 +108,8 @@ async def current_token(http: HttpRequest) -> bytes:
 
 
 async def field_cipher(http: HttpRequest) -> FieldCipher:
-    """The cipher for personal data, made at its first use."""
-    state = http.app.state
-    try:
-        return cast(FieldCipher, state.cipher)
-    except AttributeError:
-        state.cipher = FieldCipher(state.settings.secret_key.get_secret_value())
-        return cast(FieldCipher, state.cipher)
+    """The cipher for personal data."""
+    return cast(FieldCipher, http.app.state.cipher)
 
 
 async def password_pool(http: HttpRequest) -> PasswordPool:

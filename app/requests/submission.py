@@ -230,7 +230,7 @@ def _choose_unit(
 ) -> routing.UnitChoice:
     reference = city.reference
     return routing.choose_unit(
-        reference.rules,
+        reference.rules_for(category_code),
         category_path=reference.category_path(category_code) if category_code else (),
         grid_path=[node.code for node in city.grids.path(grid_code)] if grid_code else (),
         default_unit_code=reference.default_unit_code(category_code),

@@ -10,10 +10,12 @@ import asyncio
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 
 import structlog
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.domain.errors import AppError, Invalid
@@ -36,6 +38,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NOT_TWICE = (b"host", b"authorization", b"content-type", b"content-encoding", b"content-length")
 _CLOSE = {"Connection": "close"}
 _MOST_HOSTS_KEPT = 64
+_LINGER_S = 2.0
+_LINGER_BYTES = 16 * 1024 * 1024
 
 _EVERYWHERE = [
     (b"x-content-type-options", b"nosniff"),
@@ -165,6 +169,7 @@ class Door:
         context = log.REQUEST_ID.set(request_id)
         status = 0
         of_api = scope["path"].startswith("/api/")
+        has_body = b"content-length" in headers or b"transfer-encoding" in headers
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -180,10 +185,11 @@ class Door:
         try:
             try:
                 self._check_head(scope, headers)
-                if b"content-length" in headers or b"transfer-encoding" in headers:
+                if has_body:
                     receive = await self._body(scope, headers, receive)
             except AppError as refused:
-                await problem(refused, request_id, _CLOSE)(scope, receive, answer)
+                refusal = problem(refused, request_id, _CLOSE)
+                await _refuse(refusal, receive, answer, has_body=has_body)
             else:
                 await self._app(scope, receive, answer)
         except _ClientGone:
@@ -269,7 +275,7 @@ def _too_large(pairs: list[tuple[bytes, bytes]]) -> bool:
     return max(sizes) > MAX_HEADER or sum(sizes) > MAX_HEADERS_BYTES
 
 
-async def _read(receive: Receive, max_bytes: int) -> bytes:
+async def _read(receive: Receive, max_bytes: int, *, keep: bool = True) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -280,7 +286,8 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
         size += len(chunk)
         if size > max_bytes:
             raise BodyTooLarge
-        chunks.append(chunk)
+        if keep:
+            chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
 
@@ -296,6 +303,26 @@ def _handing_on(body: bytes, receive: Receive) -> Receive:
         return handed
 
     return hand_on
+
+
+async def _refuse(answer: Response, receive: Receive, send: Send, *, has_body: bool) -> None:
+    """Send ``answer``, then take what still comes for a moment.
+
+    A socket that is closed with unread bytes is reset, and the client would lose the answer.
+    """
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status_code,
+            "headers": answer.raw_headers,
+        }
+    )
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    if has_body:
+        with suppress(TimeoutError, _ClientGone, BodyTooLarge):
+            async with asyncio.timeout(_LINGER_S):
+                await _read(receive, _LINGER_BYTES, keep=False)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 # --- after ----------------------------------------------------------------------------------------

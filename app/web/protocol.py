@@ -15,6 +15,7 @@ from app.web.middleware import BodyTooSlow, HeaderTooLarge
 MAX_HEAD = 128 * 1024
 HEAD_TIMEOUT_S = 15.0
 _LOOK_EVERY_S = 5.0
+_LINGER_S = 1.0
 
 
 class CarefulProtocol(HttpToolsProtocol):
@@ -23,6 +24,7 @@ class CarefulProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _head_since: float | None = None
     _watch: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -35,6 +37,8 @@ class CarefulProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         super().data_received(data)
         if self._head_since is not None:
             self._head_bytes += len(data)
@@ -53,6 +57,10 @@ class CarefulProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words are not ours
         self._refuse(WebError())
 
+    def eof_received(self) -> None:
+        if self._refused:
+            self.transport.close()
+
     def _look(self) -> None:
         since = self._head_since
         if since is not None and self.loop.time() - since > HEAD_TIMEOUT_S:
@@ -61,12 +69,18 @@ class CarefulProtocol(HttpToolsProtocol):
             self._watch = self.loop.call_later(_LOOK_EVERY_S, self._look)
 
     def _refuse(self, error: WebError) -> None:
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
+        if self._watch is not None:
+            self._watch.cancel()
         answer: Any = problem(error, "", {"Connection": "close"})
         lines = [STATUS_LINE[answer.status_code]]
         for name, value in answer.raw_headers:
             lines += [name, b": ", value, b"\r\n"]
-        self._head_since = None
         self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
-        self.transport.close()
+        # Not closed at once: a socket with unread bytes is reset, and the answer lost.
+        self._refused = True
+        self._head_since = None
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._watch = self.loop.call_later(_LINGER_S, self.transport.close)

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
 
 class Clock:
     def __init__(self) -> None:
-        self.now = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+        self.now = NOW
 
     async def __call__(self) -> datetime:
         return self.now

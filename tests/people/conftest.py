@@ -9,21 +9,23 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import SecretStr
 
-from app.domain.identity import Actor, Permission
-from app.people import endpoints
+from app.domain.identity import Actor, Permission, Role
+from app.people import endpoints, service
 from app.people.deps import permit
 from app.people.passwords import PasswordPool, hash_password
+from app.people.service import NewStaff
 from app.settings import Settings, WechatSettings
 from app.store.crypto import FieldCipher
 from app.store.session import Database
 from app.web import errors
 from app.web.deps import read_clock
 from app.web.limits import RateLimiter
+from app.web.middleware import Door
 from app.web.strict_json import StrictRoute
 from app.wechat import endpoints as wechat
 from app.wechat.client import WechatClient
 from app.wechat.fake import create_fake
-from tests.people.clock import Clock
+from tests.people.clock import NOW, Clock
 
 PASSWORD = "correct horse battery"
 
@@ -62,7 +64,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def make_app(
-    settings: Settings, passwords: PasswordPool
+    settings: Settings, passwords: PasswordPool, cipher: FieldCipher
 ) -> AsyncIterator[Callable[..., Any]]:
     """Build an app as one more process of the same service would: its own pools and caches."""
     async with AsyncExitStack() as stack:
@@ -81,11 +83,14 @@ async def make_app(
                 app_id="wxdemo",
                 app_secret=SecretStr("demo-secret"),
             )
+            web_settings = settings.web.model_copy(update={"allowed_hosts": ["lianxin.test"]})
+            app.add_middleware(Door, settings=web_settings)
             app.state.db = db
             app.state.settings = settings.model_copy(
                 update={"limits": settings.limits.model_copy(update=limits)}
             )
             app.state.passwords = passwords
+            app.state.cipher = cipher
             app.state.limiter = RateLimiter()
             app.state.wechat = WechatClient(
                 wechat_settings, transport=httpx.ASGITransport(create_fake())
@@ -110,3 +115,34 @@ def client_of(app: FastAPI, address: str = "192.0.2.1", **options: Any) -> httpx
 async def client(make_app: Any, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(await make_app(clock)) as client:
         yield client
+
+
+@pytest.fixture
+def enter(db, settings, passwords, cipher):
+    """Log in as staff."""
+
+    def enter(username, password=PASSWORD, *, address="192.0.2.7", now=NOW, db=db, **limits):
+        return service.log_in_staff(
+            db,
+            passwords=passwords,
+            cipher=cipher,
+            limits=settings.limits.model_copy(update=limits),
+            sessions=settings.sessions,
+            username=username,
+            password=password,
+            address=address,
+            now=now,
+        )
+
+    return enter
+
+
+@pytest.fixture
+def hire(db, password_hash):
+    async def hire(username, role=Role.AUDITOR, **more):
+        more = {"password_hash": password_hash, "display_name": "王五", **more}
+        async with db.transaction() as session:
+            new = NewStaff(username=username, role=role, **more)
+            return await service.create_staff(session, new, now=NOW)
+
+    return hire

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -193,7 +193,12 @@ async def test_a_request_is_one_log_line_without_its_data(lines: io.BytesIO) -> 
     assert second["route"] == "unmatched"
 
 
-async def call(app: Any, messages: list[dict[str, Any]], **headers: str) -> list[dict[str, Any]]:
+async def call(
+    app: Any,
+    messages: list[dict[str, Any]],
+    heard: Callable[[], object] = lambda: None,
+    **headers: str,
+) -> list[dict[str, Any]]:
     """Speak ASGI to the application; after ``messages`` nothing more comes."""
     pairs = {"host": "127.0.0.1", "content-type": "application/json", **headers}
     scope = {
@@ -220,6 +225,7 @@ async def call(app: Any, messages: list[dict[str, Any]], **headers: str) -> list
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
+        heard()
 
     await app(scope, receive, send)
     return sent
@@ -231,9 +237,15 @@ def chunk(body: bytes, *, more: bool = True) -> dict[str, Any]:
 
 async def test_a_body_is_counted_while_it_comes() -> None:
     messages = [chunk(b"x" * 65_536) for _ in range(32)]
-    sent = await call(small.build(), messages, transfer_encoding="chunked")
+    left: list[int] = []
+    sent = await call(
+        small.build(),
+        messages,
+        heard=lambda: left.append(len(messages)),
+        transfer_encoding="chunked",
+    )
     assert sent[0]["status"] == 413
-    assert len(messages) == 27  # it stopped reading after five of them
+    assert left[:2] == [27, 27]  # it was answered after five of them
 
 
 async def test_a_body_in_pieces_is_put_together() -> None:

@@ -32,7 +32,7 @@ async def port() -> AsyncIterator[int]:
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     yield server.servers[0].sockets[0].getsockname()[1]
     server.should_exit = True
@@ -129,7 +129,7 @@ async def test_two_megabytes_without_a_length_are_cut_off(port: int) -> None:
 async def test_ten_megabytes_with_a_length_are_refused_to_an_ordinary_client(port: int) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         for _ in range(5):
-            answer = await client.post("/api/v1/notes", json={"text": "x" * 10_000_000})
+            answer = await client.post("/api/v1/notes", json={"password": "x" * 10_000_000})
             assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
