@@ -13,6 +13,7 @@ from app import __doc__ as about
 from app.domain.identity import Permission
 from app.grids import queries as grids
 from app.people.deps import Permit, PublicPermit
+from app.people.passwords import PasswordPool
 from app.reference import queries as reference
 from app.requests.city import City, Serials
 from app.settings import Settings
@@ -99,6 +100,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await db.open()
     follower = Follower(db, [state.reference, state.grids])
     state.wechat = WechatClient(settings.wechat)
+    state.passwords = PasswordPool()
     counting: asyncio.Task[None] | None = None
     runner: JobRunner | None = None
     try:
@@ -117,6 +119,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await asyncio.gather(counting, return_exceptions=True)
         await follower.stop()
         await state.wechat.close()
+        state.passwords.close()
         await db.close()
 
 

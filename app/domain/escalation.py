@@ -147,3 +147,24 @@ def next_rung(
             latest = max(latest, fire_at)
         seen = seen or level == after_level
     return None
+
+
+def rung_from(
+    level: Level,
+    metric: Metric,
+    *,
+    started_at: datetime,
+    due_at: datetime,
+    calendar: WorkingCalendar,
+) -> Firing | None:
+    """Return ``level``'s own rung, or the next one there is room for: what follows when the due
+    instant has moved and the rungs before ``level`` were told already."""
+    levels = [rung for rung, _ in LADDER[metric]]
+    position = levels.index(level)
+    return next_rung(
+        metric,
+        started_at=started_at,
+        due_at=due_at,
+        calendar=calendar,
+        after_level=levels[position - 1] if position else None,
+    )

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import escalation, sla
-from app.domain.escalation import Firing
+from app.domain.escalation import Firing, Level
 from app.domain.lifecycle import REPLY_CLOCK, Clock, State
 from app.domain.sla import ClockState, Metric
 from app.requests.city import City
@@ -57,7 +57,7 @@ def enter(
     reply = clocks[Metric.REPLY]
     if before is Clock.RUNS and after is Clock.STANDS:
         reply.state, reply.paused_at = ClockState.PAUSED, now
-        reply.next_level = reply.next_fire_at = None
+        reply.next_fire_at = None  # ``next_level`` stays: the ladder goes on from there
         request.reply_due_at = None
     elif before is Clock.STANDS and after is Clock.RUNS:
         _resume(reply, request, city=city, now=now)
@@ -79,9 +79,15 @@ def _resume(reply: RequestClock, request: CitizenRequest, *, city: City, now: da
         lambda by: sla.due_after_pause(by, due_at, paused_at=paused_at, resumed_at=now),
     )
     reply.state, reply.paused_at = ClockState.RUNNING, None
-    rung = first_rung(city, Metric.REPLY, reply.started_at, reply.due_at)
-    # What was told before the pause is not told again for the same due instant (ClockFire's key).
-    reply.next_level, reply.next_fire_at = (rung.level, rung.fire_at) if rung else (None, None)
+    if reply.next_level is not None:
+        rung = escalation.rung_from(
+            Level(reply.next_level),
+            Metric.REPLY,
+            started_at=reply.started_at,
+            due_at=reply.due_at,
+            calendar=city.reference.calendar,
+        )
+        reply.next_level, reply.next_fire_at = (rung.level, rung.fire_at) if rung else (None, None)
     request.reply_due_at = reply.due_at
     request.provisional = request.provisional or provisional
 

@@ -49,9 +49,10 @@ def _below(kind: type[AppError]) -> Iterator[type[AppError]]:
 
 def field_codes() -> dict[str, str]:
     """Every code of a wrong field with its sentence, read from the source."""
-    found = dict(codes.every_word())
+    found: dict[str, str] = {}
     for file in sorted(Path(app.__file__).parent.rglob("*.py")):
         found.update(_RAISED.findall(file.read_text("utf-8")))
+    found.update(codes.every_word())
     return dict(sorted(found.items()))
 
 

@@ -17,6 +17,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -192,17 +193,14 @@ def from_database(error: BaseException) -> AppError | None:
 
 def _without_sqlstate(error: BaseException) -> AppError | None:
     """The driver's own errors: a value it cannot send, or no connection to send it on."""
-    chain = [error, getattr(error, "orig", None), error.__cause__]
     origin = getattr(error, "orig", None)
-    if origin is not None:
-        chain.append(origin.__cause__)
+    chain = [error, origin, error.__cause__, origin.__cause__ if origin is not None else None]
     if any(isinstance(link, ValueError) for link in chain):
         return ValueRefused()
-    if any(isinstance(link, OSError) for link in chain):
-        return DatabaseDown(retry_after_s=1)
-    if getattr(error, "connection_invalidated", False):
-        return DatabaseDown(retry_after_s=1)
-    if isinstance(error, asyncpg.InterfaceError) or type(error).__name__ == "TimeoutError":
+    lost = (OSError, PoolTimeout, asyncpg.InterfaceError)
+    if getattr(error, "connection_invalidated", False) or any(
+        isinstance(link, lost) for link in chain
+    ):
         return DatabaseDown(retry_after_s=1)
     return None
 

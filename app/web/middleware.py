@@ -84,7 +84,7 @@ class HeaderRepeated(WebError):
 class AuthorizationRepeated(WebError):
     """登录凭证重复，请重新登录。"""
 
-    code = "auth_invalid_token"
+    code = "invalid_token"
     status = 401
 
 

@@ -85,6 +85,12 @@ async def query_in_session(name: str, session: Session) -> Echo:
     return Echo(text="")
 
 
+@router.get("/commit")
+async def fail_at_commit(session: Session) -> Echo:
+    await session.execute(text("INSERT INTO deferred VALUES (1), (1)"))
+    return Echo(text="done")
+
+
 @router.get("/{note_id}")
 async def read(note_id: Id) -> Echo:
     return Echo(text=str(note_id))

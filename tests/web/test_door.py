@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.settings import Settings, WebSettings
-from app.web import log
+from app.web import log, middleware
 from tests.web import small
 
 NOTE = {"text": "路灯坏了"}
@@ -235,7 +235,8 @@ def chunk(body: bytes, *, more: bool = True) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-async def test_a_body_is_counted_while_it_comes() -> None:
+async def test_a_body_is_counted_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "_LINGER_S", 0.05)
     messages = [chunk(b"x" * 65_536) for _ in range(32)]
     left: list[int] = []
     sent = await call(
@@ -256,7 +257,10 @@ async def test_a_body_in_pieces_is_put_together() -> None:
     assert json.loads(sent[1]["body"])["text"] == "路" * 3000
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(middleware, "_LINGER_S", 0.05)
     sent = await call(small.build(body_timeout_s=0.05), [chunk(b"{")], content_length="100")
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["code"] == "body_timeout"

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
-from app.settings import Settings
+from app.settings import DatabaseSettings, Settings
 from app.store.session import Database
 from app.web import error_list
 from tests.web import small
@@ -117,6 +118,27 @@ async def test_without_a_database_the_answer_is_unavailable(settings: Settings) 
         answer = await client.get("/api/v1/notes/session/full")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     await nowhere.close()
+
+
+async def test_without_a_free_connection_the_answer_is_unavailable(settings: Settings) -> None:
+    narrow = DatabaseSettings(session_pool_size=1, acquire_timeout_s=0.1)
+    assert settings.database_url
+    busy = Database(settings.database_url, narrow)
+    async with busy.transaction() as session, small.client(small.build(settings, busy)) as client:
+        await session.execute(text("SELECT 1"))
+        answer = await client.get("/api/v1/notes/session/full")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    await busy.close()
+
+
+async def test_a_commit_that_fails_is_no_success(settings: Settings, db: Database) -> None:
+    async with db.transaction() as session:
+        await session.execute(
+            text("CREATE TABLE deferred (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+        )
+    async with small.client(small.build(settings, db)) as client:
+        answer = await client.get("/api/v1/notes/commit")
+    assert (answer.status_code, answer.json()["code"]) == (409, "already_exists")
 
 
 def test_every_error_is_in_the_docs() -> None:
