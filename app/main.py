@@ -7,7 +7,7 @@ from functools import partial
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 
 from app import __doc__ as about
 from app.domain.identity import Permission
@@ -88,7 +88,8 @@ def require_permissions(app: FastAPI) -> None:
 
     Raises: PermissionUndeclared.
     """
-    for route in app.routes:
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
         if isinstance(route, APIRoute) and len(list(permissions_of(route.dependant))) != 1:
             raise PermissionUndeclared(f"{route.methods} {route.path}")
 

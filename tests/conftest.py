@@ -4,18 +4,24 @@ import base64
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.settings import Settings
 from app.store.session import Database
 from app.tables import metadata
+from tests.city import CityHall, Clock, counted_queries, small_city
 
 SECRET_KEY = base64.b64encode(b"k" * 32).decode()
 
@@ -94,3 +100,65 @@ async def db(settings: Settings) -> AsyncIterator[Database]:
     await db.open()
     yield db
     await db.close()
+
+
+# --- the whole application in a small city (tests/city.py) ---------------------------------------
+
+
+@pytest.fixture(scope="module")
+def limits() -> Mapping[str, int]:
+    """Fields of ``settings.limits`` that this module wants changed: define it anew there."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+async def hall(
+    settings: Settings, db: Database, limits: Mapping[str, int]
+) -> AsyncIterator[CityHall]:
+    """The application with everything around it; the fixtures below are its parts."""
+    async with small_city(settings, db, limits) as hall:
+        yield hall
+
+
+@pytest.fixture(scope="module")
+def app(hall: CityHall) -> FastAPI:
+    """``create_app(settings)``, started."""
+    return hall.app
+
+
+@pytest.fixture(scope="module")
+def client(hall: CityHall) -> httpx.AsyncClient:
+    """An HTTP client that nobody has logged in with."""
+    return hall.client
+
+
+@pytest.fixture
+def clock(hall: CityHall) -> Iterator[Clock]:
+    """The application's clock; back at ``NOW`` after the test."""
+    before = hall.clock.now
+    yield hall.clock
+    hall.clock.now = before
+
+
+@pytest.fixture(scope="module")
+def as_resident(hall: CityHall) -> Callable[..., Any]:
+    """``await as_resident("张三")`` → a ``Caller``."""
+    return hall.as_resident
+
+
+@pytest.fixture(scope="module")
+def as_staff(hall: CityHall) -> Callable[..., Any]:
+    """``await as_staff("handler", unit="water")`` → a ``Caller``."""
+    return hall.as_staff
+
+
+@pytest.fixture(scope="module")
+def submit(hall: CityHall) -> Callable[..., Any]:
+    """``await submit(caller, text="…", location=point_in(GRID))`` → the answer's JSON."""
+    return hall.submit
+
+
+@pytest.fixture
+def count_queries(app: FastAPI) -> Callable[[], AbstractContextManager[list[str]]]:
+    """``with count_queries() as sent: …`` → the SQL that the application sent meanwhile."""
+    return partial(counted_queries, app.state.db)

@@ -16,7 +16,6 @@ import threading
 
 import uvicorn
 
-
 # What takes long to load and looks at no environment (prometheus_client does, at its import).
 _LIBRARIES = (
     "argon2",
@@ -77,8 +76,8 @@ def main() -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        # Whoever may speak for another address is named by the operator; nobody by default.
-        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+        http="app.web.protocol:CarefulProtocol",
+        proxy_headers=False,  # web.trusted_proxies decides who may speak for another address
         timeout_graceful_shutdown=given.grace,
     )
     uvicorn.Server(config).run(sockets=[socket.socket(fileno=given.socket)])

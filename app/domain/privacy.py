@@ -1,7 +1,7 @@
 """Personal data in the open: how it is masked, and how it is found where it must not stand.
 
 Source: domain C9 (masks 138****1234, 张**, 370281********1234); GB 11643 (identity numbers,
-checksum ISO 7064 MOD 11-2).
+checksum ISO 7064 MOD 11-2); GB/T 2260 (provinces).
 """
 
 import re
@@ -37,6 +37,9 @@ _ID_NUMBER = re.compile(
 _INVISIBLE = frozenset({"Cf", "Mn"})
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _ID_CHECKS = "10X98765432"
+_ID_BUILD = re.compile(
+    r"(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|91)[0-9]{15}[0-9Xx]", re.ASCII
+)
 
 
 def mask_phone(phone: str) -> str:
@@ -70,27 +73,35 @@ def mask_id(number: str) -> str:
 def is_id_number(number: str) -> bool:
     """Whether ``number`` (18 characters, half-width) is a resident identity number: a date of
     birth that exists, and the right check character."""
-    if re.fullmatch(r"[1-9][0-9]{16}[0-9Xx]", number) is None:
+    if not _is_built_like_id_number(number):
+        return False
+    total = sum(int(digit) * weight for digit, weight in zip(number[:17], _ID_WEIGHTS, strict=True))
+    return _ID_CHECKS[total % 11] == number[17].upper()
+
+
+def _is_built_like_id_number(number: str) -> bool:
+    """A province and a date of birth that exist; the check character may be mistyped."""
+    if _ID_BUILD.fullmatch(number) is None:
         return False
     try:
         born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
     except ValueError:
         return False
-    total = sum(int(digit) * weight for digit, weight in zip(number[:17], _ID_WEIGHTS, strict=True))
-    return 1850 <= born.year <= 2150 and _ID_CHECKS[total % 11] == number[17].upper()
+    return 1850 <= born.year <= 2150
 
 
 def find_personal_data(text: str) -> list[PersonalData]:
     """Return the kinds of personal data that stand readable in ``text``, each once.
 
-    Finds mainland mobile numbers and 18-digit identity numbers with a valid checksum, also in
-    full-width digits, parted by blanks or hyphens, or with invisible characters between.
+    Finds mainland mobile numbers and 18-digit identity numbers, also in full-width digits, parted
+    by blanks or hyphens, or with invisible characters between. A mistyped identity number still
+    points at somebody, so its check character is not asked for.
     """
     ids: list[str] = []
 
     def take_out(match: re.Match[str]) -> str:
         number = re.sub(r"[^0-9Xx]", "", match[0])
-        if not is_id_number(number):
+        if not _is_built_like_id_number(number):
             return match[0]
         ids.append(number)
         return "#"

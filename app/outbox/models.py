@@ -21,6 +21,6 @@ class OutboxEntry(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     kind: Mapped[str] = mapped_column(String(60))
     payload: Mapped[dict[str, Any]]
-    available_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    available_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     dead_at: Mapped[datetime | None]  # given up after many attempts; kept for a person to look at

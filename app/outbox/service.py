@@ -36,12 +36,15 @@ Subscriber = Callable[[AsyncSession, Sequence[Told], datetime], Awaitable[None]]
 Subscribers = Mapping[type[RequestEvent], tuple[Subscriber, ...]]
 
 
-async def record(session: AsyncSession, *happened: RequestEvent) -> None:
-    """Write events down in the caller's transaction."""
+async def record(session: AsyncSession, *happened: RequestEvent, now: datetime) -> None:
+    """Write events down in the caller's transaction, to be told from ``now`` on."""
     if happened:
         await session.execute(
             insert(OutboxEntry),
-            [{"kind": type(event).__name__, "payload": event.payload()} for event in happened],
+            [
+                {"kind": type(event).__name__, "payload": event.payload(), "available_at": now}
+                for event in happened
+            ],
         )
 
 

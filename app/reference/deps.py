@@ -8,7 +8,7 @@ from starlette.requests import Request as HttpRequest
 from app.reference.queries import Reference
 
 
-def reference(http: HttpRequest) -> Reference:
+async def reference(http: HttpRequest) -> Reference:
     """The newest snapshot; keep it for one HTTP request."""
     return cast(Reference, http.app.state.reference.current)
 

@@ -126,6 +126,7 @@ async def _remember(
             state=request.state,
             actor_id=None if actor.role is Role.SYSTEM else str(actor.id),
         ),
+        now=now,
     )
 
 

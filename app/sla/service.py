@@ -8,6 +8,7 @@ rung, in one transaction. Breach itself is never stored: it is read from the clo
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 from sqlalchemy import Row, text
@@ -94,7 +95,7 @@ def _fired(clock: Row[Any], city: City, now: datetime) -> dict[str, Any]:
         fired_late_by_s=int((now - clock.next_fire_at).total_seconds()),
     )
     return {
-        "request_id": clock.request_id,
+        "request_id": event.request_id,
         "cycle_no": clock.cycle_no,
         "metric": metric,
         "level": level,
@@ -115,7 +116,7 @@ async def _close_unrated(
                 await requests.act(
                     session,
                     city,
-                    clock.request_id,
+                    UUID(str(clock.request_id)),
                     Action.AUTO_CLOSE,
                     Form(),
                     actor=SYSTEM,

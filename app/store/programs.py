@@ -201,6 +201,8 @@ def _copied(programs: Programs) -> Programs:
             libraries = package.with_name(f"{_WHEEL}.libs")
             if libraries.is_dir():
                 shutil.copytree(libraries, whole / libraries.name)
+            for folder in (whole, whole / package.name):  # whatever the umask made of them
+                folder.chmod(0o755)
             whole.rename(target)
     except OSError as error:
         if not Path(copied.postgres).is_file():  # another process may have been faster

@@ -101,7 +101,9 @@ def test_an_identity_number_has_a_real_birthday_and_the_right_check(number, vali
         ("单号 JZ-20260213-000123", []),
         ("12345热线", []),
         ("0532-88881234", []),  # an office's landline may be told
-        ("110105194912310021", []),  # 18 digits that are no identity number
+        ("110105194912310021", [ID_NUMBER]),  # mistyped: the check character is wrong
+        ("110105194902300024", []),  # 18 digits without a birthday
+        ("990105194912310021", []),  # and without a province
         ("订单号 20260213138123412345678", []),  # a mobile number inside a longer one
         ("工期2026年1月3日至2026年12月31日", []),
         ("138****1234", []),
