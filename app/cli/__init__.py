@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from app.cli import doctor, imports, migrate, seed, serve, staff, worker
+from app.cli import doctor, imports, migrate, replay, seed, serve, staff, worker
 
 cli = typer.Typer(
     name="lianxin",
@@ -18,6 +18,7 @@ cli.command()(worker.worker)
 cli.command()(migrate.migrate)
 cli.command()(seed.seed)
 cli.command()(doctor.doctor)
+cli.command()(replay.replay)
 cli.add_typer(imports.commands, name="import")
 cli.add_typer(staff.commands, name="staff")
 

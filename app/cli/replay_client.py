@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from pydantic import BaseModel
 
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 5.0
 _TIMEOUT_S = 30.0
@@ -21,9 +22,9 @@ _SAME_CALL_RUNS = "idempotency_in_progress"
 class Refused(Exception):
     """The service said no. ``code`` is that of the first field at fault, else of the answer."""
 
-    def __init__(self, status: int, code: str, pointer: str | None = None) -> None:
+    def __init__(self, step: str, status: int, code: str, pointer: str | None = None) -> None:
         super().__init__(f"{status} {code}" + (f" {pointer}" if pointer else ""))
-        self.status, self.code = status, code
+        self.step, self.status, self.code = step, status, code
 
 
 class Unreachable(Exception):
@@ -44,7 +45,7 @@ class Caller:
 class Measured:
     """What was seen on the way. Spans in seconds, of answered calls, waiting not included."""
 
-    spans: dict[str, array[float]] = field(default_factory=lambda: defaultdict(lambda: array("d")))
+    spans: dict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
     retries: Counter[str] = field(default_factory=Counter)
     answers: int = 0
 
@@ -59,13 +60,11 @@ class Client:
 
     def __init__(self, base_url: str, *, connections: int, patience_s: float) -> None:
         self.measured = Measured()
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._http = httpx.AsyncClient(
             base_url=base_url,
             timeout=_TIMEOUT_S,
-            limits=httpx.Limits(
-                max_connections=connections, max_keepalive_connections=connections
-            ),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
         )
 
     async def __aenter__(self) -> "Client":
@@ -110,24 +109,26 @@ class Client:
         body: Mapping[str, Any] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        def call(sent: Mapping[str, str]) -> httpx.Request:
+        def call(token: str | None) -> httpx.Request:
+            sent = dict(headers or {})
+            if token is not None:
+                sent["Authorization"] = f"Bearer {token}"
             return self._http.build_request(
-                method, path, params=params or None, json=body, headers={**(headers or {}), **sent}
+                method, path, params=params or None, json=body, headers=sent
             )
 
         if caller is None:
-            return await self._insist(step, lambda: call({}))
-        for last in (False, True):
-            token = await self._token_of(caller)
-            authorization = {"Authorization": f"Bearer {token}"}
-            try:
-                return await self._insist(step, lambda sent=authorization: call(sent))
-            except Refused as refused:
-                if refused.status != 401 or last:
-                    raise
-                if caller.token == token:  # run out; another call may have seen it first
-                    caller.token = None
-        raise AssertionError("unreachable")
+            return await self._insist(step, lambda: call(None))
+        token = await self._token_of(caller)
+        try:
+            return await self._insist(step, lambda: call(token))
+        except Refused as refused:
+            if refused.status != 401:
+                raise
+        if caller.token == token:  # run out; another call may have seen it first
+            caller.token = None
+        token = await self._token_of(caller)
+        return await self._insist(step, lambda: call(token))
 
     async def _token_of(self, caller: Caller) -> str:
         async with caller.busy:
@@ -143,7 +144,7 @@ class Client:
 
     async def _insist(self, step: str, make: Callable[[], httpx.Request]) -> httpx.Response:
         """Send until the answer is final: bounded by our patience, at the pace the service asks."""
-        until = time.monotonic() + self._patience_s
+        until = time.monotonic() + self.patience_s
         pause_s = _SHORTEST_WAIT_S
         while True:
             began = time.perf_counter()
@@ -157,7 +158,7 @@ class Client:
                 if answer.is_success:
                     self.measured.spans[step].append(time.perf_counter() - began)
                     return answer
-                refused = _refusal(answer)
+                refused = _refusal(step, answer)
                 if answer.status_code not in _AGAIN and refused.code != _SAME_CALL_RUNS:
                     raise refused
                 why, final = str(answer.status_code), refused
@@ -176,14 +177,24 @@ def _asked_for(answer: httpx.Response) -> float | None:
     return float(said) if said.isdecimal() else None
 
 
-def _refusal(answer: httpx.Response) -> Refused:
+def _refusal(step: str, answer: httpx.Response) -> Refused:
     try:
         problem = answer.json()
         wrong = problem.get("errors") or [{}]
         code = wrong[0].get("code") or problem["code"]
-        return Refused(answer.status_code, str(code), wrong[0].get("pointer"))
+        return Refused(step, answer.status_code, str(code), wrong[0].get("pointer"))
     except (json.JSONDecodeError, UnicodeDecodeError, LookupError, AttributeError, TypeError):
-        return Refused(answer.status_code, "no_problem_json")
+        return Refused(step, answer.status_code, "no_problem_json")
+
+
+class LogIn(BaseModel):
+    """A line of ``demo.json``."""
+
+    role: str
+    username: str
+    password: str
+    unit: str | None
+    grid: str | None
 
 
 class LoginMissing(Exception):
@@ -193,7 +204,7 @@ class LoginMissing(Exception):
 class People:
     """Everybody the replay speaks for: the staff of ``demo.json``, and residents of its own."""
 
-    def __init__(self, logins: Sequence[Mapping[str, Any]], *, run: str) -> None:
+    def __init__(self, logins: Sequence[LogIn], *, run: str) -> None:
         self._run = run
         self._residents: dict[int, Caller] = {}
         self._codes = 0
@@ -201,12 +212,12 @@ class People:
         self._desks: dict[str | None, Caller] = {}
         self._auditor: Caller | None = None
         for login in logins:
-            caller = _staff(login["username"], login["password"])
-            match login["role"]:
-                case "handler" if login["unit"]:
-                    self._handlers.setdefault(login["unit"], caller)
+            caller = _staff(login.username, login.password)
+            match login.role:
+                case "handler" if login.unit:
+                    self._handlers.setdefault(login.unit, caller)
                 case "dispatcher":
-                    self._desks.setdefault(login["grid"], caller)
+                    self._desks.setdefault(login.grid, caller)
                 case "auditor":
                     self._auditor = self._auditor or caller
         self.units = tuple(sorted(self._handlers))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -16,7 +16,7 @@ from app.domain.satisfaction import Solved, after_rating, is_satisfied
 from app.requests.schemas import RequestMovedOut, Title
 
 _REQUESTS = "/api/v1/requests"
-_TITLE_LIMIT: int = Title.__metadata__[0].max_length
+_TITLE_LIMIT: int = get_args(Title)[1].max_length
 _REREADS = 3
 _REFUSALS = frozenset({400, 413, 415, 422})  # of what the row says, not of who says it or when
 _STALE = frozenset({409, 412})
@@ -115,9 +115,9 @@ class Journey:
         try:
             answer = await self._send("submit", self._resident, _REQUESTS, form)
         except Refused as refused:
-            if refused.status in _REFUSALS:
+            if refused.step == "submit" and refused.status in _REFUSALS:
                 raise RowRefused(str(refused)) from None
-            raise RowFailed("submit", str(refused)) from None
+            raise RowFailed(refused.step, str(refused)) from None
         if answer.state not in (State.ASSIGNED, State.TRIAGE):
             raise RowFailed("submit", f"led to {answer.state}")
         self.driven = Driven(answer)
@@ -318,10 +318,10 @@ class Journey:
                 break
             except Refused as refused:
                 if refused.status not in _STALE or not looks_left:
-                    raise RowFailed(action, str(refused)) from None
+                    raise RowFailed(refused.step, str(refused)) from None
                 seen = await self._look(caller, at)
                 if seen == version:  # nothing new: the refusal stands
-                    raise RowFailed(action, str(refused)) from None
+                    raise RowFailed(refused.step, str(refused)) from None
                 version = seen
                 self._world.client.measured.retries["read again"] += 1
         self._driven.request = answer

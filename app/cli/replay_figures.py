@@ -135,12 +135,12 @@ def _figures(told: FiguresOut) -> Figures:
 class Line:
     """One figure of the comparison. ``group`` is empty for the total."""
 
+    group: str
     figure: str
     part: str
     before: int
     after: int
     driven: int
-    group: str = ""
 
     @property
     def difference(self) -> int:
@@ -188,13 +188,14 @@ def _lines(group_by: GroupBy, before: Readings, after: Readings, driven: Reading
     sides = [readings.get(group_by, {}) for readings in (before, after, driven)]
     keys = {None} if group_by is GroupBy.NONE else {key for side in sides for key in side}
     nothing: Figures = Counter()
-    return [
-        Line(measure.value, part, *(side.get(key, nothing)[measure, part] for side in sides),
-             group=_said(group_by, key))
-        for key in sorted(keys, key=lambda key: key or "")
-        for measure in Measure
-        for part in _PARTS
-    ]  # fmt: skip
+    lines = []
+    for key in sorted(keys, key=lambda key: key or ""):
+        figures = [side.get(key, nothing) for side in sides]
+        for measure in Measure:
+            for part in _PARTS:
+                counts = (it[measure, part] for it in figures)
+                lines.append(Line(_said(group_by, key), measure.value, part, *counts))
+    return lines
 
 
 def _said(group_by: GroupBy, key: str | None) -> str:

@@ -3,11 +3,13 @@
 Together the lives go through every action of the lifecycle that people take.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
+from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
 from app.domain import geometry
@@ -127,12 +129,9 @@ class Dice:
         return choices[int(self.share(question) * len(choices))]
 
     def weighed(self, question: str, weights: Mapping[T, int]) -> T:
-        at = self.share(question) * sum(weights.values())
-        for choice, weight in weights.items():
-            at -= weight
-            if at < 0:
-                break
-        return choice
+        choices = list(weights)
+        ends = list(accumulate(weights.values()))
+        return choices[bisect_right(ends, self.share(question) * ends[-1])]
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,8 @@ class Life:
 
     @cached_property
     def kind(self) -> Kind | None:
-        return self.dice.among("kind", (*Kind, None))
+        kinds: tuple[Kind | None, ...] = (*Kind, None)
+        return self.dice.among("kind", kinds)
 
     @cached_property
     def confidential(self) -> bool:

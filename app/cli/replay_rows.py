@@ -104,10 +104,11 @@ def _lines(file: Path) -> Iterator[Iterator[list[str]]]:
         packed = raw.peek(2)[:2] == _GZIP
         binary: gzip.GzipFile | io.BufferedReader = gzip.GzipFile(fileobj=raw) if packed else raw
         with io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as written:
-            yield _told(csv.reader(written, strict=True))
+            yield _cells(written)
 
 
-def _told(lines: "csv._reader") -> Iterator[list[str]]:
+def _cells(written: io.TextIOWrapper) -> Iterator[list[str]]:
+    lines = csv.reader(written, strict=True)
     try:
         yield from (cells for cells in lines if cells)
     except UnicodeDecodeError:
