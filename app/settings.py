@@ -2,7 +2,7 @@
 
 A knob ``web.port`` is set by the environment variable ``LIANXIN_WEB__PORT``. ``DATABASE_URL`` has
 its customary name. Secrets come from the environment or, on one machine, from ``secrets.json`` in
-the data folder (see ``app.store.embedded``).
+the data folder (see ``app.cli.place``).
 """
 
 from pathlib import Path

@@ -12,6 +12,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from bench import machine, report
+from bench.fire import Sample
 from bench.ground import Ground
 from bench.report import Round
 from bench.single import Locate, first_201_s
@@ -106,7 +107,7 @@ def _rounds(options: argparse.Namespace, stage: Stage, console: Console) -> list
 
 
 def _singles(
-    options: argparse.Namespace, locate: Locate | None, samples: dict[str, report.Sample]
+    options: argparse.Namespace, locate: Locate | None, samples: dict[str, Sample]
 ) -> Round:
     if locate is None and "locate" in options.only:
         locate = Locate()

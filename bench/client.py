@@ -44,7 +44,7 @@ class _Gun(asyncio.Protocol):
         if self._range.is_open:
             self._shoot()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         if self._range.is_open:
             self._range.failed += 1
 
@@ -57,8 +57,11 @@ class _Range:
     """All connections together, and what they counted."""
 
     def __init__(self, plan: dict[str, Any]) -> None:
-        self._shots = [tuple(half.encode() for half in halves) for halves in plan["shots"]]
-        self._run, self._expect = plan["run"].encode(), plan["expect"]
+        self._shots: list[list[bytes]] = [
+            [half.encode() for half in halves] for halves in plan["shots"]
+        ]
+        self._run: bytes = plan["run"].encode()
+        self._expect: int = plan["expect"]
         self._next = self._keys = 0
         self.is_open = True
         self.failed = 0
@@ -70,7 +73,7 @@ class _Range:
         if len(halves) == 1:
             return halves[0]
         self._keys += 1
-        return b"%s%s%024x%s" % (halves[0], self._run, self._keys, halves[1])
+        return halves[0] + b"%s%024x" % (self._run, self._keys) + halves[1]
 
     def hit(self, status: int, seconds: float) -> None:
         self.failed += status != self._expect

@@ -1,14 +1,15 @@
 """The reference for create: pgbench runs the service's own statement with the service's own values.
 
 Nothing is copied by hand. Real submissions go through the service's own code up to the point where
-it would run its statement; there the statement and its values are caught and written into pgbench
-scripts. What must differ from call to call (the request's id, its number, the key, the resident)
-is counted up in the script.
+it would run its statement; there the statement and its values are caught and written into a pgbench
+script. What differs from call to call is made in the script: the request's id, its number and the
+key are counted up, residents take turns, and so do the grids and units of the submissions.
 """
 
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ from app.store.session import Database, Statement
 from bench.fire import Misfire, Sample
 from bench.shots import submission_bodies
 
-SCRIPTS = 32
+SUBMISSIONS = 200
 _GRACE_S = 30
 _RESIDENT = "00000000-0000-7000-8000-"
 
@@ -39,14 +40,17 @@ _COUNTING = """\
 \\set turn :turn + 1
 \\set serial :first + :turn * {clients} + :client_id
 \\set person (:turn * {clients} + :client_id) % {residents}
+\\set place random(0, {places} - 1)
 """
+_IN_TURN = ("grid_code", "unit_code")
+
 _COUNTED = {
-    "id": "lpad(to_hex(:serial), 32, '0')::uuid",
-    "number": "(:serial)::text",
-    "key": "md5((:serial)::text)",
-    "submitted_by": f"('{_RESIDENT}' || lpad(to_hex(:person), 12, '0'))::uuid",
-    "resident_id": f"('{_RESIDENT}' || lpad(to_hex(:person), 12, '0'))::uuid",
-    "bucket": f"('submit:{_RESIDENT}' || lpad(to_hex(:person), 12, '0'))",
+    "id": "lpad(to_hex(:serial::bigint), 32, '0')::uuid",
+    "number": "(:serial::bigint)::text",
+    "key": "md5((:serial::bigint)::text)",
+    "submitted_by": f"('{_RESIDENT}' || lpad(to_hex(:person::bigint), 12, '0'))::uuid",
+    "resident_id": f"('{_RESIDENT}' || lpad(to_hex(:person::bigint), 12, '0'))::uuid",
+    "bucket": f"('submit:{_RESIDENT}' || lpad(to_hex(:person::bigint), 12, '0'))",
 }
 
 
@@ -64,9 +68,9 @@ class _Caught(Database):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Scripts that run the service's create, and the variables they use."""
+    """A script that runs the service's create, and the values of its variables."""
 
-    scripts: tuple[str, ...]
+    script: str
     variables: dict[str, str]
 
 
@@ -80,43 +84,48 @@ async def reference_for_create(
         city = City(await reference.load(db), await grids.load(db), FieldCipher(secret_key))
     finally:
         await db.close()
+    caught = [await _caught(city, body, number) for number, body in enumerate(_bodies())]
+    counting = _COUNTING.format(clients=clients, residents=residents, places=len(caught))
+    sql, variables = _script(caught)
+    return Reference(counting + sql, variables)
+
+
+def _bodies() -> list[bytes]:
+    return submission_bodies(SUBMISSIONS)
+
+
+async def _caught(city: City, body: bytes, serial: int) -> _Caught:
     actor = Actor(id=new_id(), role=Role.RESIDENT)
-    counting = _COUNTING.format(clients=clients, residents=residents)
-    scripts, variables = [], {}
-    for number, body in enumerate(submission_bodies(SCRIPTS)):
-        draft = submission.draft(
-            city,
-            SubmitIn.model_validate_json(body),
-            actor=actor,
-            home=None,
-            request_id=new_id(),
-            serial=number,
-            now=datetime.now(UTC),
-        )
-        caught = _Caught()
-        await submission.write(
-            caught, city, draft, actor=actor, key="k", body_hash=bytes(32), quota=10**9
-        )
-        assert caught.statement is not None
-        sql, own = _script(caught.statement, caught.values, prefix=f"v{number}_")
-        scripts.append(counting + sql)
-        variables |= own
-    return Reference(tuple(scripts), variables)
+    draft = submission.draft(
+        city,
+        SubmitIn.model_validate_json(body),
+        actor=actor,
+        home=None,
+        request_id=new_id(),
+        serial=serial,
+        now=datetime.now(UTC),
+    )
+    db = _Caught()
+    await submission.write(db, city, draft, actor=actor, key="k", body_hash=bytes(32), quota=10**9)
+    return db
 
 
-def _script(
-    statement: Statement, values: dict[str, Any], *, prefix: str
-) -> tuple[str, dict[str, str]]:
-    """The statement in pgbench's words: its values as variables, or counted up."""
+def _script(caught: Sequence[_Caught]) -> tuple[str, dict[str, str]]:
+    """The statement in pgbench's words: values as variables, counted up, or taken in turn."""
+    statement, values = caught[0].statement, caught[0].values
+    assert statement is not None
     sql, variables = statement.sql, {}
     for position, name in reversed(list(enumerate(statement.names, 1))):
         if name in _COUNTED:
             word = _COUNTED[name]
+        elif name in _IN_TURN:
+            listed = ", ".join(f"'{one.values[name]}'" for one in caught)
+            word = f"(ARRAY[{listed}])[1 + :place]"
         elif values[name] is None:
             word = "NULL"
         else:
-            word = f":{prefix}{name}"
-            variables[prefix + name] = _text(values[name])
+            word = f":{name}"
+            variables[name] = _text(values[name])
         sql = sql.replace(f"${position}", word)
     return sql.strip() + ";\n", variables
 
@@ -154,11 +163,14 @@ class Pgbench:
         command += [f"--define=first={(1000 + self._runs) * 10**10}"]
         command += [f"--define={name}={text}" for name, text in self._given.variables.items()]
         with tempfile.TemporaryDirectory(prefix="lianxin-pgbench-") as folder:
-            for number, script in enumerate(self._given.scripts):
-                path = Path(folder) / f"create{number}.sql"
-                path.write_text(script)
-                command.append(f"--file={path}")
-            command += ["--log", f"--log-prefix={folder}/took", *_where(self._url)]
+            path = Path(folder) / "create.sql"
+            path.write_text(self._given.script)
+            command += [
+                f"--file={path}",
+                "--log",
+                f"--log-prefix={folder}/took",
+                *_where(self._url),
+            ]
             ran = subprocess.run(
                 command, capture_output=True, text=True, timeout=seconds + _GRACE_S, check=False
             )
@@ -169,7 +181,7 @@ class Pgbench:
             )
         told = [line for line in ran.stdout.splitlines() if line.startswith("tps = ")]
         if ran.returncode != 0 or not told or not took:
-            raise Misfire(f"pgbench failed:\n{ran.stdout[-1000:]}{ran.stderr[-2000:]}")
+            raise Misfire(f"pgbench failed:\n{ran.stdout[-1000:]}{ran.stderr[:2000]}")
         return Sample(
             per_s=float(told[0].split()[2]),
             p50_ms=took[len(took) // 2] / 1000,

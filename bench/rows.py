@@ -40,7 +40,8 @@ SELECT made.id, to_char(at, 'YYYYMMDD') || lpad(n::text, 8, '0'),
   '{{"latitude": 36.2, "longitude": 119.9, "coord_sys": "gcj02", "accuracy_m": 30}}'::jsonb, NULL,
   'default', 1, 1, at, at, at + interval '6 hours', at + interval '7 days', false,
   CASE WHEN closed THEN at + interval '2 hours' END, CASE WHEN closed THEN 1 ELSE 0 END,
-  CASE WHEN closed THEN at + interval '3 days' END, CASE WHEN closed THEN at + interval '10 days' END,
+  CASE WHEN closed THEN at + interval '3 days' END,
+  CASE WHEN closed THEN at + interval '10 days' END,
   CASE WHEN closed THEN at + interval '4 days' END, CASE WHEN closed THEN 3 + h % 3 END,
   CASE WHEN closed THEN 'solved' END
 FROM (
@@ -49,8 +50,8 @@ FROM (
     CASE WHEN n % ($2 / ({_OWN_EACH} * array_length($3::uuid[], 1)) + 1) = 0
          THEN ($3::uuid[])[1 + h % array_length($3::uuid[], 1)]
          ELSE md5('resident ' || h % ($2 / 4 + 1))::uuid END AS person
-  FROM generate_series(1, $2) AS n,
-    LATERAL (SELECT abs(hashint4(n))::bigint AS h) AS hashed
+  FROM generate_series(1, $2::int) AS n,
+    LATERAL (SELECT hashint4(n) & 2147483647 AS h) AS hashed
 ) AS spread,
 LATERAL (SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')
   || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid AS id) AS made,

@@ -43,7 +43,7 @@ def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("LIANXIN_") and name != "DATABASE_URL"
     }
-    return kept | extra
+    return {**kept, **extra}
 
 
 class Server:
@@ -102,7 +102,7 @@ class Service(Server):
         if secret_key is not None:
             environment["LIANXIN_SECRET_KEY"] = secret_key
         self._log = data / "serve.log"
-        command = [sys.executable, "-P", "-m", "app.cli", "serve"]
+        command = [sys.executable, "-P", "-m", "app", "serve"]
         command += ["--port", str(self.port), "--workers", str(workers), "--data", str(data)]
         with self._log.open("ab") as log:
             self.processes.append(

@@ -52,7 +52,7 @@ def get(path: str, token: str | None = None) -> Shot:
 
 
 def submission_bodies(count: int = BODIES, seed: int = 7) -> list[bytes]:
-    """Submissions as the mini-program sends them: text, category, GCJ-02 point, address, contact."""
+    """Submissions as the mini-program sends them, with place and contact."""
     dice = random.Random(seed)
     grids = [place.code for place in demo_city.city() if len(place.code) == 15]
     categories = [f"{root.code}.{leaf.code}" for root in CATEGORIES for leaf in root.leaves]

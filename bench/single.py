@@ -16,7 +16,7 @@ _FIRST_201_S = 60.0
 
 
 class Locate:
-    """Placing points in the demo city: 2,635 grids, their towns and communities, and micro-grids."""
+    """Placing points in the demo city: 2,635 grids and what is above and below them."""
 
     def __init__(self) -> None:
         self._index = queries.build(demo.records())

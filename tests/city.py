@@ -141,7 +141,7 @@ class Caller:
     """Somebody who is logged in, and stays so: logs in anew when the clock outran the session."""
 
     def __init__(self, hall: "CityHall", login_path: str, login_form: Callable[[], Any]) -> None:
-        self._hall, self._login_path, self._login_form = hall, login_path, login_form
+        self.hall, self._login_path, self.login_form = hall, login_path, login_form
         self.token = ""
         self.account: dict[str, Any] = {}
         self._expires_at = datetime.min.replace(tzinfo=UTC)
@@ -159,7 +159,7 @@ class Caller:
         return {"Authorization": f"Bearer {self.token}"}
 
     async def log_in(self) -> "Caller":
-        answer = await self._hall.client.post(self._login_path, json=self._login_form())
+        answer = await self.hall.client.post(self._login_path, json=self.login_form())
         assert answer.status_code == 200, answer.text
         login = answer.json()
         self.token, self.account = login["token"], login["account"]
@@ -168,10 +168,10 @@ class Caller:
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One call with this person's token; ``options`` as httpx takes them."""
-        if self._hall.clock.now >= self._expires_at:
+        if self.hall.clock.now >= self._expires_at:
             await self.log_in()
         headers = {**self.headers, **(options.pop("headers", None) or {})}
-        return await self._hall.client.request(method, path, headers=headers, **options)
+        return await self.hall.client.request(method, path, headers=headers, **options)
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
         return await self.request("GET", path, **options)

@@ -1,12 +1,25 @@
 """``lianxin``: the commands of an operator."""
 
 import sys
+from io import TextIOWrapper
+from typing import Any
 
 import typer
 
 from app.cli import doctor, imports, migrate, replay, seed, serve, staff, worker
 
-cli = typer.Typer(
+
+class Commands(typer.Typer):
+    """The commands, on any terminal: one that knows no Chinese shows question marks."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        return super().__call__(*args, **options)
+
+
+cli = Commands(
     name="lianxin",
     help="连心 LianXin: a citizen request service.",
     no_args_is_help=True,
@@ -21,12 +34,3 @@ cli.command()(doctor.doctor)
 cli.command()(replay.replay)
 cli.add_typer(imports.commands, name="import")
 cli.add_typer(staff.commands, name="staff")
-
-
-@cli.callback()
-def prepare() -> None:
-    """连心 LianXin: a citizen request service."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that knows no Chinese shows question marks; it does not stop the service.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")

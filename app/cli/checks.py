@@ -4,14 +4,16 @@ Source: reliability R12 (limits of every connection), R13 (a production system r
 with settings that lose data or give it away).
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 import asyncpg
 
 from app.cli.migrate import head
+from app.cli.place import fail, say
 from app.settings import Settings
 from app.store.crypto import FieldCipher, SecretKeyInvalid
 from app.store.session import Database, Statement
@@ -53,6 +55,20 @@ class Finding:
 
     grade: Grade
     line: str
+
+
+def refuse_unsafe(settings: Settings, url: str, *, now: datetime) -> None:
+    """Exit, saying why, if a production system would lose data or give it away."""
+    findings = list(settings_findings(settings))
+    try:
+        findings += asyncio.run(database_findings(settings, url, today=now.date()))
+    except (OSError, asyncpg.PostgresError) as error:
+        fail(f"the database cannot be reached: {error}")
+    for finding in findings:
+        if finding.grade is not Grade.OK:
+            say(f"{finding.grade}: {finding.line}")
+    if any(finding.grade is Grade.FAULT for finding in findings):
+        fail("a production system does not start like this")
 
 
 def settings_findings(settings: Settings) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ import structlog
 _CHILD = Path(__file__).with_name("child.py")
 _SETTLED_S = 5.0  # a child that lived this long had started well
 _HASTY_DEATHS = 5
+_REST_S = 1.0
 _log = structlog.get_logger(__name__)
 
 
@@ -34,6 +35,7 @@ class Child:
     environment: Mapping[str, str] | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
+    rests_until: float = 0.0
     hasty_deaths: int = 0
 
     def start(self) -> None:
@@ -60,24 +62,27 @@ class Child:
                 self.process.stdin.write(json.dumps(environment).encode() + b"\n")
                 self.process.stdin.flush()
 
-    def look_after(self) -> int | None:
-        """Start a new process where the old one ended; the old one's number, if so.
+    def look_after(self, *, patient: bool) -> int | None:
+        """Start a new process where the old one ended; the old one's number, when it is noticed.
+
+        Args:
+            patient: try for ever, with rests between. Otherwise give up after a few hasty deaths.
 
         Raises: ChildrenKeepDying.
         """
-        if self.process is None or self.process.poll() is None:
-            return None
-        ended = self.process.pid
-        self._close_pipe(self.process)
-        lived_s = time.monotonic() - self.started_at
-        self.hasty_deaths = 0 if lived_s > _SETTLED_S else self.hasty_deaths + 1
-        _log.warning("child_replaced", name=self.name, code=self.process.returncode)
-        if self.hasty_deaths >= _HASTY_DEATHS:
-            raise ChildrenKeepDying(f"{self.name}: {ChildrenKeepDying.__doc__}")
-        if self.hasty_deaths > 1:
-            time.sleep(min(0.2 * 2**self.hasty_deaths, 2.0))
-        self.start()
-        return ended
+        now = time.monotonic()
+        if self.process is not None and self.process.poll() is not None:
+            ended, self.process = self.process, None
+            _close_pipe(ended)
+            self.hasty_deaths = self.hasty_deaths + 1 if now - self.started_at < _SETTLED_S else 0
+            _log.warning("child_ended", name=self.name, code=ended.returncode)
+            if self.hasty_deaths >= _HASTY_DEATHS and not patient:
+                raise ChildrenKeepDying(f"{self.name}: {ChildrenKeepDying.__doc__}")
+            self.rests_until = now + (0.0 if self.hasty_deaths < 2 else _REST_S)
+            return ended.pid
+        if self.process is None and now >= self.rests_until:
+            self.start()
+        return None
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -92,13 +97,13 @@ class Child:
                 self.process.wait()
                 break
             time.sleep(0.01)
-        self._close_pipe(self.process)
+        _close_pipe(self.process)
 
-    @staticmethod
-    def _close_pipe(process: subprocess.Popen[bytes]) -> None:
-        if process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
+
+def _close_pipe(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 @dataclass(slots=True)
@@ -114,9 +119,9 @@ class Family:
         for child in self.children:
             child.go(environment)
 
-    def look_after(self) -> list[int]:
-        """Replace the dead; their numbers. Raises: ChildrenKeepDying."""
-        ended = [child.look_after() for child in self.children]
+    def look_after(self, *, patient: bool) -> list[int]:
+        """See ``Child.look_after``; the numbers of those that ended. Raises: ChildrenKeepDying."""
+        ended = [child.look_after(patient=patient) for child in self.children]
         return [pid for pid in ended if pid is not None]
 
     def stop(self, hurry: Callable[[], bool]) -> None:

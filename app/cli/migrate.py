@@ -20,7 +20,8 @@ from app.store.embedded import EmbeddedPostgres
 _MIGRATIONS = Path(app.__file__).resolve().parent.parent / "migrations"
 
 
-def _config(url: str | None = None) -> Config:
+def config_of(url: str | None = None) -> Config:
+    """Alembic's configuration for the database at ``url``; no file is read."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -35,12 +36,12 @@ def upgrade(url: str) -> None:
         DBAPIError: a table stayed busy (try again), or the database refused.
         CommandError: the database is ahead of this program.
     """
-    alembic.command.upgrade(_config(url), "head")
+    alembic.command.upgrade(config_of(url), "head")
 
 
 def head() -> str | None:
     """The newest revision that this program knows."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    return ScriptDirectory.from_config(config_of()).get_current_head()
 
 
 def migrate_or_fail(url: str) -> None:
@@ -76,6 +77,6 @@ def _check() -> None:
     ):
         upgrade(server.url)
         try:
-            alembic.command.check(_config(server.url))
+            alembic.command.check(config_of(server.url))
         except CommandError as error:
             fail(str(error))

@@ -28,23 +28,23 @@ _PER_RESIDENT: int = LimitSettings().requests_per_hour
 def replay(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, plain or gzip")],
     base_url: Annotated[
-        str | None, typer.Option(help="address of the service  [default: the one in demo.json]")
+        str | None, typer.Option(help="address of the service  (default: the one in demo.json)")
     ] = None,
     demo_json: Annotated[
-        Path | None, typer.Option(help="log-ins  [default: demo.json in the data folder]")
+        Path | None, typer.Option(help="log-ins  (default: demo.json in the data folder)")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="only the first N rows")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="rows driven at once")] = 8,
-    text_column: Annotated[str | None, typer.Option(help="[default: detail]")] = None,
+    text_column: Annotated[str | None, typer.Option(help="(default: detail)")] = None,
     title_column: Annotated[
-        str | None, typer.Option(help="[default: topic, if there is such a column]")
+        str | None, typer.Option(help="(default: topic, if there is such a column)")
     ] = None,
     id_column: Annotated[
-        str | None, typer.Option(help="[default: rid, if there; else the row's number]")
+        str | None, typer.Option(help="(default: rid, if there; else the row's number)")
     ] = None,
-    label_column: Annotated[str | None, typer.Option(help="[default: label, if there]")] = None,
+    label_column: Annotated[str | None, typer.Option(help="(default: label, if there)")] = None,
     time_column: Annotated[
-        str | None, typer.Option(help="when it was written; only told  [default: time, if there]")
+        str | None, typer.Option(help="when it was written; only told  (default: time, if there)")
     ] = None,
     category: Annotated[
         list[str] | None,
@@ -56,7 +56,7 @@ def replay(
     ] = None,
     area: Annotated[
         str | None,
-        typer.Option(metavar="WEST,SOUTH,EAST,NORTH", help="places, WGS-84  [default: demo city]"),
+        typer.Option(metavar="WEST,SOUTH,EAST,NORTH", help="places, WGS-84  (default: demo city)"),
     ] = None,
     per_resident: Annotated[
         int, typer.Option(min=1, help="rows that one synthetic resident submits")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +44,7 @@ class Caller:
 class Measured:
     """What was seen on the way. Spans in seconds, of answered calls, waiting not included."""
 
-    spans: dict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
+    spans: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     retries: Counter[str] = field(default_factory=Counter)
     answers: int = 0
 

@@ -226,7 +226,8 @@ class Report:
             console.print(self._compared(self.comparison))
         for note in self.notes:
             console.print(f"✗ {note}", markup=False)
-        console.print("✓ nothing is lost, every figure is what was driven" if self.ok else "✗")
+        ending = "✓ nothing is lost, every figure is what was driven" if self.ok else "✗ see above"
+        console.print(ending)
 
     def _rows(self) -> Table:
         score, measured = self.score, self.measured
@@ -270,7 +271,7 @@ class Report:
         return table
 
     def _compared(self, comparison: Comparison) -> Table:
-        title = "figures of the auditor: what they grew by, and what was driven"
+        title = "figures of the auditor over what was submitted since the run began"
         table = _table(title, "figure", "before", "after", "grew by", "driven", "")
         for column in table.columns[1:]:
             column.justify = "right"

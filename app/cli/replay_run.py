@@ -132,6 +132,7 @@ class Replay:
 
     def _interrupt(self) -> None:
         if self.interrupted:
+            self.notes.append("cut short: the last step of a cut row may have been done, uncounted")
             for worker in self._workers:
                 worker.cancel()
             return

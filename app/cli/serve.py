@@ -18,20 +18,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import typer
 from prometheus_client import multiprocess
 from pydantic import SecretStr
 
 from app.cli import banner, demo
-from app.cli.checks import Grade, database_findings, settings_findings
+from app.cli.checks import refuse_unsafe
 from app.cli.family import Child, ChildrenKeepDying, Family
 from app.cli.migrate import migrate_or_fail
 from app.cli.place import Keys, configured, fail, said, say
 from app.cli.seed import demo_log_ins, seed_city
 from app.settings import Settings
 from app.store.embedded import EmbeddedPostgres
-from app.store.programs import EmbeddedPostgresError
+from app.store.programs import EmbeddedPostgresError, StartCancelled
 from app.store.session import Database
 
 _APPLICATION = "app.main:create"
@@ -39,6 +38,7 @@ _FAKE_WECHAT = "app.wechat.fake:create_fake"
 _FAKE_APP_ID, _FAKE_APP_SECRET = "wxdemo", "demo-secret"
 _LOOK_S = 0.1
 _READY_S = 60.0
+_REVIVE_S = 5.0
 _PORT_PATIENCE_S = 3.0
 _EMBEDDED_CONNECTIONS = 190
 _BACKLOG = 2048
@@ -56,12 +56,14 @@ def serve(
 ) -> None:
     """Serve the API, run the jobs, and unless DATABASE_URL is set run the database too."""
     settings = configured(
-        **said(data=data.absolute() if data else None),
+        **said(data=data),
         web=said(port=port, host=host, workers=workers),
         jobs={"enabled": False} if no_worker else {},
     )
     try:
         Service(settings, empty=empty).run()
+    except StartCancelled:
+        return
     except (EmbeddedPostgresError, ChildrenKeepDying) as error:
         fail(str(error))
 
@@ -70,9 +72,10 @@ class Service:
     """One run of ``serve``."""
 
     def __init__(self, settings: Settings, *, empty: bool) -> None:
-        self.settings = settings
+        # The children may not share our working directory for ever.
+        self.settings = settings.model_copy(update={"data": settings.data.absolute()})
         self._empty = empty
-        self._metrics = settings.data / "metrics"
+        self._metrics = self.settings.data / "metrics"
         self._told_to_stop = threading.Event()
         self._signals = 0
         self._database: EmbeddedPostgres | None = None
@@ -92,6 +95,7 @@ class Service:
                 return
             base_url = _base_url(*listener.getsockname()[:2])
             demo_city = self.settings.profile == "demo"
+            docs = demo_city and self.settings.web.docs
             if demo_city and logins:
                 # Before the workers: whoever finds the file can connect, and is answered soon.
                 told = demo.write_demo_file(self.settings.data, base_url, logins)
@@ -99,12 +103,13 @@ class Service:
 
             def greet() -> None:
                 if demo_city and logins:
-                    banner.demo(base_url, told, self.settings.data / "demo.json")
+                    banner.demo(base_url, told, self.settings.data / "demo.json", docs=docs)
                 else:
-                    banner.plain(base_url)
+                    banner.plain(base_url, docs=docs)
 
             self._watch(listener, greet)
             say("stopping")
+            listener.close()  # so that nobody new is let in and then left waiting
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._signals += 1
@@ -141,7 +146,7 @@ class Service:
                 f" database has {_EMBEDDED_CONNECTIONS}: lower LIANXIN_DATABASE__POOL_SIZE and"
                 " LIANXIN_DATABASE__SESSION_POOL_SIZE, or use fewer workers"
             )
-        self._database = EmbeddedPostgres(self.settings.data)
+        self._database = EmbeddedPostgres(self.settings.data, cancelled=self._told_to_stop.is_set)
         open_things.callback(self._database.stop)
         self._database.start()
         return self._database.url
@@ -158,21 +163,9 @@ class Service:
             )
             migrate_or_fail(url)
         if production:
-            self._refuse_unsafe(url)
+            refuse_unsafe(self.settings, url, now=_now())
         (self.settings.data / "demo.json").unlink(missing_ok=True)
         return asyncio.run(self._seed(url, keys)) if keys and not production else []
-
-    def _refuse_unsafe(self, url: str) -> None:
-        try:
-            told = asyncio.run(database_findings(self.settings, url, today=_now().date()))
-        except (OSError, asyncpg.PostgresError) as error:
-            fail(f"the database cannot be reached: {error}")
-        findings = [*settings_findings(self.settings), *told]
-        for finding in findings:
-            if finding.grade is not Grade.OK:
-                say(f"{finding.grade}: {finding.line}")
-        if any(finding.grade is Grade.FAULT for finding in findings):
-            fail("a production system does not start like this")
 
     async def _seed(self, url: str, keys: Keys) -> list[dict[str, str | None]]:
         db = Database(url, self.settings.database)
@@ -234,15 +227,25 @@ class Service:
         began, greeted = time.monotonic(), False
         while not self._told_to_stop.wait(_LOOK_S):
             if self._database is not None and not self._database.alive:
-                say("the database was killed, starting it again")
-                self._database.start()
-            for pid in self._family.look_after():
+                self._revive(self._database)
+            for pid in self._family.look_after(patient=greeted):
                 multiprocess.mark_process_dead(pid, str(self._metrics))  # type: ignore[no-untyped-call]
             if not greeted and _answers(listener):
                 greeted = True
                 greet()
             if not greeted and time.monotonic() - began > _READY_S:
                 raise ChildrenKeepDying(f"no worker answered within {_READY_S:.0f} s")
+
+    def _revive(self, database: EmbeddedPostgres) -> None:
+        """Start the database again; if it cannot (a full disk), try until it can."""
+        say("the database has ended, starting it again")
+        try:
+            database.start()
+        except StartCancelled:
+            return
+        except EmbeddedPostgresError as error:
+            say(str(error))
+            self._told_to_stop.wait(_REVIVE_S)
 
 
 def _answers(listener: socket.socket) -> bool:

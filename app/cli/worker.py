@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+from datetime import UTC, datetime
 
 import uvicorn
 from uvicorn.lifespan.on import LifespanOn
 
+from app.cli.checks import refuse_unsafe
 from app.cli.place import Keys, configured, fail, say
 
 _APPLICATION = "app.main:create"
@@ -22,6 +24,8 @@ def worker() -> None:
     if settings.profile == "demo" and not settings.secret_key.get_secret_value():
         keys = Keys.of(settings.data, settings.secret_key)
         os.environ["LIANXIN_SECRET_KEY"] = keys.secret_key
+    if settings.profile == "production":
+        refuse_unsafe(settings, settings.database_url, now=datetime.now(UTC))
     os.environ["LIANXIN_JOBS__ENABLED"] = "true"
     if not asyncio.run(_run()):
         fail("the jobs did not start")
@@ -29,7 +33,9 @@ def worker() -> None:
 
 async def _run() -> bool:
     """The application's own start and end, with the time between for the jobs."""
-    config = uvicorn.Config(_APPLICATION, factory=True, lifespan="on", log_config=None)
+    config = uvicorn.Config(
+        _APPLICATION, factory=True, lifespan="on", log_config=None, log_level="warning"
+    )
     config.load()
     lifespan = LifespanOn(config)
     await lifespan.startup()

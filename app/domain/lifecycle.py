@@ -2,7 +2,7 @@
 
 Read ``TRANSITIONS`` from top to bottom: it is the workflow. The API, the buttons, the permission
 check and the clocks are derived from it, so a change is made here and nowhere else. Chinese names
-of states and actions stand in ``STATE_TEXT``, ``PUBLIC_LABEL`` and ``ACTION_TEXT``.
+of states and actions stand in ``STATE_TEXT`` and ``ACTION_TEXT``.
 
 Source: the workflow's table of states and actions; numbers in comments are its row numbers.
 """
@@ -125,7 +125,7 @@ REPLY_CLOCK: dict[State, Clock] = {
 
 
 class Guard(StrEnum):
-    """A condition on the request itself. ``requests.guards`` knows how each is found out."""
+    """A condition on the request itself. ``domain.guards`` knows how each is found out."""
 
     CONTACTED = "contacted"
     INFO_ROUNDS_LEFT = "info_rounds_left"

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -14,10 +14,9 @@ import orjson
 
 from app.domain.errors import Invalid, NotFound
 from app.domain.identity import Actor, Role
-from app.domain.lifecycle import FINAL, State
+from app.domain.lifecycle import State
 from app.store.session import Columns, Database, Statement
 
-_FINAL = ", ".join(f"'{state}'" for state in sorted(FINAL))
 _CANCELLED = f"'{State.REJECTED}', '{State.WITHDRAWN}', '{State.MERGED}'"
 
 
@@ -199,7 +198,7 @@ def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
         when = datetime.fromisoformat(at)
         if when.tzinfo is None:
             raise CursorInvalid
-        return when, UUID(hex=last)
+        return when.astimezone(UTC), UUID(hex=last)  # UTC: at the ends of time that overflows
     except (binascii.Error, ValueError, OverflowError):
         raise CursorInvalid from None
 

@@ -47,7 +47,8 @@ class FieldCipher:
         self._index_key = _derive(master, b"index")
 
     def encrypt(self, value: str, *, place: str) -> bytes:
-        """Return the sealed value. ``place`` is ``table.column``."""
+        """Return the sealed value. ``place`` names the table and column, and the row too where a
+        value must not be moved to another one."""
         nonce = os.urandom(_NONCE_BYTES)
         return _VERSION + nonce + self._aead.encrypt(nonce, value.encode(), place.encode())
 

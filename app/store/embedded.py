@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from app.store.programs import (
     EmbeddedPostgresError,
     Programs,
     RunAs,
+    StartCancelled,
     choose_run_as,
     find_programs,
 )
@@ -97,13 +99,21 @@ class EmbeddedPostgres:
     Args:
         data: folder for everything the service keeps; made if missing, private to its owner.
         durable: False gives up safety against crashes for speed, for tests.
+        cancelled: asked while we wait for a start, which a recovery can make long.
     """
 
-    def __init__(self, data: Path, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        durable: bool = True,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.data = data.absolute()
         self.cluster = self.data / "postgres"
         self.log = self.data / "postgres.log"
         self._durable = durable
+        self._cancelled = cancelled
         self._process: subprocess.Popen[bytes] | None = None
         self._programs: Programs | None = None
         self._run_as = RunAs()
@@ -146,6 +156,7 @@ class EmbeddedPostgres:
         Raises:
             DataFolderBusy: another process holds the data folder.
             ForeignVersion: the folder belongs to another major version.
+            StartCancelled: ``cancelled`` said so.
             EmbeddedPostgresError: anything else that the operator must put right.
         """
         if self.alive:
@@ -337,6 +348,8 @@ class EmbeddedPostgres:
             mine = len(lines) >= 8 and lines[0].strip() == str(self._process.pid)
             if mine and lines[7].strip() == "ready":
                 return None
+            if self._cancelled():
+                raise StartCancelled("stopped while the database was starting")
             waited = time.monotonic() - started
             if waited > _RECOVERY_S:
                 raise EmbeddedPostgresError(

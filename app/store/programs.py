@@ -26,6 +26,10 @@ class EmbeddedPostgresError(RuntimeError):
     """The embedded database cannot run. The message is for the operator, and says what to do."""
 
 
+class StartCancelled(EmbeddedPostgresError):
+    """The start was given up because the caller asked for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Programs:
     """A folder with ``initdb`` and ``postgres``, and the major version they are of."""

@@ -60,7 +60,7 @@ _IN_PATH = ("path_invalid", "网址不正确")
 _IN_QUERY = ("query_enum", "不是允许的选项")
 _FAMILIES = (("datetime_", _TIME), ("date_", _TIME), ("time_", _TIME), ("uuid_", _ID))
 _PYDANTIC_TYPES = frozenset(get_args(ErrorType))
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+_SAFE_NAME = re.compile(r"[0-9]{1,4}|[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
 
 
 def code_and_message(error: Mapping[str, Any]) -> tuple[str, str]:

@@ -24,7 +24,7 @@ import pytest
 FILE = Path(__file__).parents[3] / "shared" / "data" / "bad_inputs.jsonl"
 TARGETS = frozenset({"create_request", "list", "login", "rate", "http", "workflow"})
 
-# --- what the README of the corpus promises its expressions ----------------------------------------
+# --- what the README of the corpus promises its expressions ---------------------------------------
 
 
 def jwt_(header: object, payload: object, signature: bytes = b"") -> str:
@@ -46,13 +46,13 @@ _NAMES = {
     "base64": base64,
 }
 
-# --- codes -----------------------------------------------------------------------------------------
+# --- codes ------------------------------------------------------------
 
 # Dots become underscores; these have another word in this house.
 _CODES: dict[str, set[str]] = {
     "auth.forbidden": {"forbidden", "step_forbidden"},
     "auth.invalid_credentials": {"invalid_credentials", "username_invalid", "text_control_char"},
-    "auth.invalid_token": {"invalid_token", "auth_invalid_token", "unauthenticated"},
+    "auth.invalid_token": {"invalid_token", "unauthenticated"},
     "auth.revoked": {"invalid_token"},
     "auth.token_expired": {"session_expired"},
     "auth.wechat_code_used": {"wechat_code_used"},
@@ -75,18 +75,19 @@ _CODES_OF_CASE: dict[str, set[str]] = {
     **dict.fromkeys(("CR-069", "CR-071", "CR-072"), _UNKNOWN_FIELD),  # id_number
     **dict.fromkeys(("CR-089", "CR-091", "CR-092", "CR-093", "CR-097"), _UNKNOWN_FIELD),  # when
     "CR-087": _UNKNOWN_FIELD,  # photo_ids
+    "CR-018": {"json_too_many_keys", "body_too_large"},
     "CR-078": {"type_string"},  # category_code is text
     "CR-080": {"number_too_large"},
     "CR-083": {"category_unknown"},
+    "AU-031": {"http_header_too_large"},
     "LS-005": _UNKNOWN_PARAMETER,  # offset: there are only cursors
     "LS-011": _UNKNOWN_PARAMETER,  # q: there is no search yet
-    "LS-013": _UNKNOWN_PARAMETER,
     "LS-016": _UNKNOWN_PARAMETER | {"http_uri_too_long"},
     "LS-018": _UNKNOWN_PARAMETER,  # sort
     "LS-024": _UNKNOWN_PARAMETER,  # bbox
 }
 
-# --- which cases are not run from the file ---------------------------------------------------------
+# --- which cases are not run from the file --------------------------------------------------------
 
 WRITTEN_OUT: dict[str, str] = {
     "AU-003": "test_bad_logins.py::test_a_stranger_cannot_lock_the_owner_out",
@@ -110,6 +111,7 @@ WRITTEN_OUT: dict[str, str] = {
     "HT-012": "test_bad_http.py::test_production_shows_nothing_of_itself",
     "HT-013": "test_bad_http.py::test_a_fault_of_the_program_tells_nothing",
     "HT-017": "test_bad_http.py::test_a_write_that_is_cut_off_happens_whole_or_not_at_all",
+    "LS-013": "test_bad_http.py::test_a_crooked_escape_in_a_query_is_refused",
     "LS-035": "test_auditor.py::test_what_another_unit_has_does_not_exist",
     "LS-037": "test_auditor.py::test_nothing_an_auditor_reads_is_about_a_person",
     "RA-013": "test_bad_sequences.py::test_an_unanswered_request_cannot_be_rated",
@@ -135,7 +137,7 @@ LEFT_OUT: dict[str, str] = {
     "WF-019": "subscription messages come later",
 }
 
-# --- reading ---------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ def all_cases() -> list[Case]:
     """Every case of the corpus; none where the shared folder is missing."""
     if not FILE.is_file():
         return []
-    return [_case(line) for line in FILE.read_text("utf-8").splitlines() if line.strip()]
+    return [_case(line) for line in FILE.read_text("utf-8").split("\n") if line.strip()]
 
 
 def runnable(target: str, *hows: str) -> list[Case]:
@@ -201,9 +203,7 @@ def runnable(target: str, *hows: str) -> list[Case]:
 def parameters(target: str, *hows: str) -> list[Any]:
     """``runnable`` as parameters of a test; without the corpus a single one that is skipped."""
     marks = [pytest.mark.shared]
-    found = [
-        pytest.param(case, id=case.id, marks=marks) for case in runnable(target, *hows)
-    ]
+    found = [pytest.param(case, id=case.id, marks=marks) for case in runnable(target, *hows)]
     return found or [pytest.param(None, id="no corpus", marks=marks)]
 
 
@@ -224,7 +224,7 @@ def need_corpus() -> None:
     pytest.skip(message)
 
 
-# --- fields ----------------------------------------------------------------------------------------
+# --- fields ------------------------------------------------------------
 
 # Where the corpus' flat fields stand in ours.
 _PLACES: dict[str, tuple[str, ...]] = {

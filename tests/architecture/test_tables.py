@@ -61,7 +61,6 @@ async def empty_url(server_url: str) -> AsyncIterator[str]:
 
 def alembic_of(url: str) -> Config:
     config = Config(str(ROOT / "alembic.ini"))
-    config.set_main_option("script_location", str(ROOT / "migrations").replace("%", "%%"))
     config.attributes["url"] = url
     return config
 
@@ -72,9 +71,9 @@ async def names(url: str, kind: str) -> set[str]:
     try:
         rows = await connection.fetch(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-            " AND relkind = $1::char AND NOT EXISTS (SELECT FROM pg_depend"
+            " AND relkind::text = $1 AND NOT EXISTS (SELECT FROM pg_depend"
             " WHERE objid = pg_class.oid AND deptype IN ('a', 'i') AND refobjsubid > 0)",
-            kind.encode(),
+            kind,
         )
     finally:
         await connection.close()

@@ -110,10 +110,17 @@ class Service:
 
     def numbers(self) -> set[str]:
         """The numbers of all requests, as the city's dispatcher sees them."""
+        found: set[str] = set()
+        asked: dict[str, str | int] = {"limit": 100}
         with contextlib.closing(self.log_in("dispatcher")) as http:
-            answer = http.get("/api/v1/requests", params={"limit": 50})
-            assert answer.status_code == 200, answer.text
-            return {item["number"] for item in answer.json()["items"]}
+            while True:
+                answer = http.get("/api/v1/requests", params=asked)
+                assert answer.status_code == 200, answer.text
+                page = answer.json()
+                found.update(item["number"] for item in page["items"])
+                if page["next_cursor"] is None:
+                    return found
+                asked["cursor"] = page["next_cursor"]
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(sign)

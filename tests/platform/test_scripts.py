@@ -1,6 +1,5 @@
 """The scripts on machines that lack this or that. No packages are installed: uv is a stand-in."""
 
-import os
 import stat
 import subprocess
 import sys
@@ -17,11 +16,11 @@ printf '%s\\n' "$* python=$UV_PYTHON downloads=$UV_PYTHON_DOWNLOADS cache=${UV_N
 mkdir -p "$UV_PROJECT_ENVIRONMENT/bin"
 cat >"$UV_PROJECT_ENVIRONMENT/bin/python" <<END
 #!/bin/sh
-case "\\$*" in *sys.version_info*) exec '%(python)s' "\\$@" ;; esac
+case "\\$*" in *sys.version_info*) exec '@PYTHON@' "\\$@" ;; esac
 echo "ran: \\$* data=\\${LIANXIN_DATA:-} in \\$PWD"
 END
 chmod +x "$UV_PROJECT_ENVIRONMENT/bin/python"
-"""
+""".replace("@PYTHON@", sys.executable)
 
 
 class Checkout:
@@ -50,7 +49,7 @@ class Checkout:
         tool.chmod(0o755)
 
     def add_uv(self) -> None:
-        self.add("uv", UV % {"python": sys.executable})
+        self.add("uv", UV)
 
     def add_python(self, venv: str = "exit 1") -> None:
         """A Python that calls itself by this name; ``venv`` is what its ``-m venv`` does."""
@@ -65,6 +64,15 @@ case "$*" in
 esac
 """,
         )
+
+    def venv_whose_pip(self, does: str) -> str:
+        """A ``-m venv`` for ``add_python`` leaving a Python whose ``pip --target`` does this."""
+        self.add("venv-python", f"#!/bin/sh\ncase \"$*\" in\n*' --target '*) {does} ;;\nesac\n")
+        return f"""
+    for folder; do :; done
+    mkdir -p "$folder/bin"
+    cat '{self.tools}/venv-python' >"$folder/bin/python"
+    chmod +x "$folder/bin/python" """
 
     def calls(self) -> list[str]:
         calls = self.tools / "uv.calls"
@@ -151,27 +159,15 @@ def test_without_venv_it_names_the_package(checkout: Checkout) -> None:
 
 
 def test_without_uv_it_puts_a_pinned_one_into_the_environment(checkout: Checkout) -> None:
-    # A venv whose pip "installs" the stand-in.
-    checkout.add("uv-template", UV % {"python": sys.executable})
-    checkout.add(
-        "venv-python",
-        f"""#!/bin/sh
-case "$*" in
-*' --target '*)
+    checkout.add("uv-template", UV)
+    checkout.add_python(
+        venv=checkout.venv_whose_pip(
+            f"""
     echo "$*" >>'{checkout.tools}/pip.calls'
     mkdir -p "$(dirname -- "$0")/../tool/bin"
     cat '{checkout.tools}/uv-template' >"$(dirname -- "$0")/../tool/bin/uv"
-    chmod +x "$(dirname -- "$0")/../tool/bin/uv"
-    ;;
-esac
-""",
-    )
-    checkout.add_python(
-        venv=f"""
-    for folder; do :; done
-    mkdir -p "$folder/bin"
-    cat '{checkout.tools}/venv-python' >"$folder/bin/python"
-    chmod +x "$folder/bin/python" """
+    chmod +x "$(dirname -- "$0")/../tool/bin/uv" """
+        )
     )
     done = checkout.run("run")
     assert done.returncode == 0, done.stderr
@@ -180,10 +176,10 @@ esac
 
 
 def test_a_failing_install_is_not_taken_for_done(checkout: Checkout) -> None:
-    checkout.add_python()
     checkout.add("uv", "#!/bin/sh\necho 'no network' >&2\nexit 1\n")
+    checkout.add_python(venv=checkout.venv_whose_pip("exit 1"))
     for _ in range(2):
-        done = checkout.run("run", PIP_NO_INDEX="1", PIP_FIND_LINKS="", PIP_CONFIG_FILE=os.devnull)
+        done = checkout.run("run")
         assert done.returncode == 1
         assert "could not be installed" in done.stderr
 
