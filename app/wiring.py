@@ -50,12 +50,13 @@ class Works:
 
 
 async def sweep_clocks(works: Works, now: datetime) -> None:
-    batch = works.settings.jobs.batch
-    while True:
+    # A pass climbs one rung of each clock: after an outage there are several to climb.
+    looked_at = 1
+    while looked_at:
         async with works.db.transaction() as session:
-            looked_at = await sla.sweep(session, works.city(), now=now, batch=batch)
-        if looked_at < batch:
-            return
+            looked_at = await sla.sweep(
+                session, works.city(), now=now, batch=works.settings.jobs.batch
+            )
 
 
 async def deliver_outbox(works: Works, now: datetime) -> None:

@@ -35,7 +35,7 @@ from app.store.base import new_id
 
 
 class PersonalDataInReply(Invalid):
-    """公开答复中不能出现身份证号或手机号码，请删除后再提交。"""
+    """诉求人能看到的文字中不能出现身份证号或手机号码，请删除后再提交。"""
 
     code = "text_contains_pii"
 
@@ -56,6 +56,12 @@ class SameUnit(Invalid):
     """不能派给同一个单位。"""
 
     code = "same_unit"
+
+
+def refuse_personal_data(*texts: str | None) -> None:
+    """What goes out to a resident names nobody. Raises: PersonalDataInReply."""
+    if any(text and privacy.find_personal_data(text) for text in texts):
+        raise PersonalDataInReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,7 @@ async def assign(move: Move, form: AssignIn) -> Outcome:
 
 
 async def ask_info(move: Move, form: Form) -> Outcome:
+    refuse_personal_data(form.note)
     move.request.previous_state = move.request.state
     move.request.info_rounds += 1
     return Outcome(State.NEED_INFO, public_note=form.note)
@@ -182,8 +189,7 @@ async def contact(move: Move, form: ContactLogIn) -> Outcome:
 
 
 async def reply(move: Move, form: ReplyIn) -> Outcome:
-    if privacy.find_personal_data(form.public_reply):
-        raise PersonalDataInReply
+    refuse_personal_data(form.public_reply, form.unsolved_reason)
     if form.solved is not satisfaction.Solved.SOLVED and form.unsolved_reason is None:
         raise ReasonMissing(
             errors=[FieldError("/unsolved_reason", "field_required", "未全部解决时请填写原因")]
@@ -242,6 +248,7 @@ async def auto_close(move: Move, _form: Form) -> Outcome:
 
 
 async def reject(_move: Move, form: RejectIn) -> Outcome:
+    refuse_personal_data(form.note, form.where_to_go)
     ground = REJECTION_GROUND_TEXT[form.ground_code]
     where = f"\n建议：{form.where_to_go}" if form.where_to_go else ""
     return Outcome(

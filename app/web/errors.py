@@ -158,6 +158,7 @@ _UNAVAILABLE = ("08", "53")
 _UNAVAILABLE_STATES = frozenset(
     {"40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "25P03"}
 )
+_NOT_SENT = "22000"  # asyncpg could not encode a parameter
 _REFUSED = frozenset({"22021", "22P02", "22P05", "22001", "22003"})
 _CONFLICTS: dict[str, type[AppError]] = {
     "23505": AlreadyExists,
@@ -182,7 +183,7 @@ def sqlstate(error: BaseException) -> str | None:
 def from_database(error: BaseException) -> AppError | None:
     """The error of ours that a database error means; None: a fault of the program."""
     state = sqlstate(error)
-    if state is None:
+    if state is None or state == _NOT_SENT:
         return _without_sqlstate(error)
     if state in _UNAVAILABLE_STATES or state.startswith(_UNAVAILABLE):
         return DatabaseDown(retry_after_s=1)
@@ -192,10 +193,11 @@ def from_database(error: BaseException) -> AppError | None:
 
 
 def _without_sqlstate(error: BaseException) -> AppError | None:
-    """The driver's own errors: a value it cannot send, or no connection to send it on."""
+    """The driver's own errors: a value it cannot send (a wrong type is a fault of the program), or
+    no connection to send it on."""
     origin = getattr(error, "orig", None)
     chain = [error, origin, error.__cause__, origin.__cause__ if origin is not None else None]
-    if any(isinstance(link, ValueError) for link in chain):
+    if any(isinstance(link, ValueError | OverflowError) for link in chain):
         return ValueRefused()
     lost = (OSError, PoolTimeout, asyncpg.InterfaceError)
     if getattr(error, "connection_invalidated", False) or any(
