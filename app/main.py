@@ -22,6 +22,7 @@ from app.store.jobs import Job, JobRunner
 from app.store.notices import Follower, Snapshot
 from app.store.session import Database
 from app.web import errors, health, log
+from app.web.deps import system_clock
 from app.web.limits import RateLimiter
 from app.web.middleware import Door
 from app.wechat.client import WechatClient
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_url="/openapi.json" if docs else None,
     )
     app.state.settings = settings
+    app.state.clock = system_clock
     app.state.db = Database(database_url(settings), settings.database)
     app.state.cipher = FieldCipher(settings.secret_key.get_secret_value())
     app.state.limiter = RateLimiter()

@@ -18,7 +18,6 @@ from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import httpx
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -38,7 +37,6 @@ from app.reference import seeds
 from app.requests.city import City
 from app.settings import Settings, WechatSettings
 from app.store.session import Database
-from app.web.deps import read_clock
 from app.wechat.client import WechatClient
 from app.wechat.fake import create_fake
 
@@ -120,7 +118,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = NOW
 
-    async def __call__(self) -> datetime:
+    def __call__(self) -> datetime:
         return self.now.astimezone(UTC)
 
     def set(self, moment: datetime | str) -> None:
@@ -326,7 +324,7 @@ async def small_city(
         )
     )
     clock = Clock()
-    app.dependency_overrides[read_clock] = clock
+    app.state.clock = clock
     async with app.router.lifespan_context(app):
         await app.state.wechat.close()
         app.state.wechat = WechatClient(wechat, transport=httpx.ASGITransport(create_fake()))
@@ -348,24 +346,21 @@ def counted_queries(db: Database) -> Iterator[list[str]]:
     """The SQL that ``db`` sends meanwhile, by both roads: its pool of plain connections and
     SQLAlchemy's engine. BEGIN, COMMIT and the pools' own pings are not counted."""
     sent: list[str] = []
-    plain = db._connection
-
-    def note_plain(record: asyncpg.connection.LoggedQuery) -> None:
-        sent.append(record.query)
+    pool = db._pool
+    assert pool is not None
+    plain = pool.fetch
 
     def note_engine(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         sent.append(statement)
 
-    @asynccontextmanager
-    async def watched() -> AsyncIterator[Any]:
-        async with plain() as connection:
-            with connection.query_logger(note_plain):
-                yield connection
+    async def watched(sql: str, *arguments: Any) -> Any:
+        sent.append(sql)
+        return await plain(sql, *arguments)
 
-    db._connection = watched  # type: ignore[method-assign]
+    pool.fetch = watched  # type: ignore[method-assign]
     event.listen(db.engine.sync_engine, "before_cursor_execute", note_engine)
     try:
         yield sent
     finally:
         event.remove(db.engine.sync_engine, "before_cursor_execute", note_engine)
-        del db._connection
+        del pool.fetch

@@ -1,9 +1,10 @@
 """Who is calling, and may they. The one door through which an endpoint learns its ``Actor``."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from hashlib import sha256
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends
 from starlette.requests import Request as HttpRequest
@@ -16,7 +17,7 @@ from app.people.sessions import Sessions, TokenInvalid
 from app.settings import Settings
 from app.store.crypto import FieldCipher
 from app.web import limits
-from app.web.deps import Config, Now
+from app.web.deps import Config, Now, now_of
 from app.web.limits import RateLimiter
 
 _SCHEME = b"bearer "
@@ -72,7 +73,11 @@ class Permit:
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
 
-    async def __call__(self, http: HttpRequest, now: Now) -> Actor:
+    async def __call__(self, http: HttpRequest) -> Any:
+        """The ``Actor``. Raises: see ``actor_of``."""
+        return await self.actor_of(http, now_of(http))
+
+    async def actor_of(self, http: HttpRequest, now: datetime) -> Actor:
         """Raises: Unauthenticated, TokenInvalid, SessionExpired, PermissionMissing, TooMany."""
         token_hash = token_hash_of(http)
         desk = _desk(http)

@@ -1,7 +1,6 @@
 """/requests and /workflow over HTTP. No rules here."""
 
 from collections.abc import Callable, Coroutine
-from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
@@ -15,7 +14,7 @@ from app.domain.lifecycle import ACTION_TEXT, TRANSITIONS, Action, State
 from app.people.deps import permit
 from app.people.queries import home_grid_of
 from app.requests import queries, service, submission, views
-from app.requests.deps import CityNow, SerialNumbers
+from app.requests.deps import Acting, Rating, Reading, Submitting
 from app.requests.schemas import (
     ContactLogIn,
     Form,
@@ -30,19 +29,13 @@ from app.requests.schemas import (
 from app.requests.steps import STEPS
 from app.store.base import new_id
 from app.web import idempotency
-from app.web.deps import Config, Db, Now, Session
+from app.web.deps import Session
 from app.web.idempotency import IdempotencyKey, IfMatch
 from app.web.period import Period
 from app.web.strict_json import StrictRoute
 from app.web.wire import Id, Line, PageLimit
 
 router = APIRouter(prefix="/api/v1", tags=["requests"], route_class=StrictRoute)
-
-Submitter = Annotated[Actor, Depends(permit(Permission.REQUEST_SUBMIT))]
-Reader = Annotated[Actor, Depends(permit(Permission.REQUEST_READ))]
-Doer = Annotated[Actor, Depends(permit(Permission.REQUEST_ACT))]
-Rater = Annotated[Actor, Depends(permit(Permission.REQUEST_RATE))]
-Visitor = Annotated[Actor, Depends(permit(Permission.REFERENCE_READ))]
 
 
 def _json(body: bytes, etag: str | None = None, status_code: int = 200) -> Response:
@@ -52,46 +45,37 @@ def _json(body: bytes, etag: str | None = None, status_code: int = 200) -> Respo
 
 @router.post("/requests", status_code=status.HTTP_201_CREATED, response_model=RequestMovedOut)
 async def submit_request(
-    form: SubmitIn,
-    http: HttpRequest,
-    actor: Submitter,
-    key: IdempotencyKey,
-    city: CityNow,
-    serials: SerialNumbers,
-    db: Db,
-    config: Config,
-    now: Now,
+    form: SubmitIn, http: HttpRequest, desk: Submitting, key: IdempotencyKey
 ) -> Response:
     """提交诉求。Answers with the number, the responsible unit and the two promised times."""
+    actor, now = desk.actor, desk.now
     body_hash = await idempotency.fingerprint_of(http)
     home = None
     if actor.role is Role.RESIDENT and form.location is None and form.grid_code is None:
-        home = await home_grid_of(db, actor.id)
+        home = await home_grid_of(desk.db, actor.id)
     draft = submission.draft(
-        city,
+        desk.city,
         form,
         actor=actor,
         home=home,
         request_id=new_id(),
-        serial=await serials.take(),
+        serial=await desk.serials.take(),
         now=now,
     )
-    limits = config.limits
+    by_resident = actor.role is Role.RESIDENT
     body = await submission.write(
-        db,
-        city,
+        desk.db,
+        desk.city,
         draft,
         actor=actor,
         key=key,
         body_hash=body_hash,
-        quota=limits.requests_per_hour
-        if actor.role is Role.RESIDENT
-        else limits.staff_requests_per_hour,
+        quota=desk.limits.requests_per_hour if by_resident else desk.limits.staff_requests_per_hour,
     )
     if body is not None:
         return _json(body, f'"{draft.row["version"]}"', status.HTTP_201_CREATED)
     again = await idempotency.replay(
-        db, actor_id=actor.id, operation=submission.OPERATION, key=key, body_hash=body_hash
+        desk.db, actor_id=actor.id, operation=submission.OPERATION, key=key, body_hash=body_hash
     )
     if again is None:
         raise TooMany(
@@ -102,10 +86,7 @@ async def submit_request(
 
 @router.get("/requests", response_model=RequestPage)
 async def list_requests(
-    actor: Reader,
-    city: CityNow,
-    db: Db,
-    now: Now,
+    desk: Reading,
     submitted: Period,
     state: Annotated[list[State] | None, Query()] = None,
     unit: Line | None = None,
@@ -126,93 +107,66 @@ async def list_requests(
         submitted_to=submitted[1],
     )
     rows, next_cursor = await queries.page(
-        db, filters, actor=actor, limit=limit, cursor=cursor, now=now
+        desk.db, filters, actor=desk.actor, limit=limit, cursor=cursor, now=desk.now
     )
-    items = [views.summary_view(row, city, actor, now=now) for row in rows]
+    items = [views.summary_view(row, desk.city, desk.actor, now=desk.now) for row in rows]
     return _json(orjson.dumps({"items": items, "next_cursor": next_cursor}))
 
 
 @router.get("/requests/{request_id}", response_model=RequestOut)
-async def get_request(request_id: Id, actor: Reader, city: CityNow, db: Db, now: Now) -> Response:
+async def get_request(request_id: Id, desk: Reading) -> Response:
     """诉求详情, with what the caller may do next."""
-    row = await queries.get(db, request_id, actor=actor)
-    view = views.request_view(row, city, actor, now=now)
+    row = await queries.get(desk.db, request_id, actor=desk.actor)
+    view = views.request_view(row, desk.city, desk.actor, now=desk.now)
     return _json(orjson.dumps(view), f'"{row["version"]}"')
 
 
 @router.get("/requests/{request_id}/timeline", response_model=TimelineOut)
-async def get_timeline(request_id: Id, actor: Reader, city: CityNow, db: Db) -> Response:
+async def get_timeline(request_id: Id, desk: Reading) -> Response:
     """办理过程, oldest first."""
-    events = await queries.timeline(db, request_id, actor=actor)
-    items = [views.event_view(event, city, actor) for event in events]
+    events = await queries.timeline(desk.db, request_id, actor=desk.actor)
+    items = [views.event_view(event, desk.city, desk.actor) for event in events]
     return _json(orjson.dumps({"items": items}))
 
 
 @router.get("/workflow", response_model=WorkflowOut)
-async def get_workflow(_actor: Visitor) -> Response:
+async def get_workflow(
+    _actor: Annotated[Actor, Depends(permit(Permission.REFERENCE_READ))],
+) -> Response:
     """流程表: every state and every action with its Chinese name, roles and guards."""
     return _json(orjson.dumps(views.workflow_view()))
 
 
-async def _act(
-    action: Action,
-    form: Form,
-    http: HttpRequest,
-    session: Session,
-    city: CityNow,
-    actor: Actor,
-    *,
-    request_id: Id,
-    key: str,
-    version: int,
-    now: datetime,
-    status_code: int,
-) -> Response:
-    async def act() -> RequestMovedOut:
-        request = await service.act(
-            session, city, request_id, action, form, actor=actor, version=version, now=now
-        )
-        row = service.columns(request)
-        return RequestMovedOut.model_validate(views.moved_view(row, city, actor, now=now))
-
-    return await idempotency.once(
-        http,
-        session,
-        actor_id=actor.id,
-        operation=action,
-        key=key,
-        now=now,
-        act=act,
-        status=status_code,
-    )
-
-
 def _endpoint(
-    action: Action, form_type: type[Form], actor_type: Any, status_code: int
+    action: Action, form_type: type[Form], desk_type: Any, status_code: int
 ) -> Callable[..., Coroutine[Any, Any, Response]]:
     async def endpoint(
         request_id: Id,
         form: form_type,  # type: ignore[valid-type]
         http: HttpRequest,
         session: Session,
-        city: CityNow,
-        actor: actor_type,
+        desk: desk_type,
         key: IdempotencyKey,
         version: IfMatch,
-        now: Now,
     ) -> Response:
-        return await _act(
-            action,
-            form,
+        actor, now = desk.actor, desk.now
+
+        async def act() -> RequestMovedOut:
+            request = await service.act(
+                session, desk.city, request_id, action, form, actor=actor, version=version, now=now
+            )
+            row = service.columns(request)
+            return RequestMovedOut.model_validate(views.moved_view(row, desk.city, actor, now=now))
+
+        return await idempotency.once(
             http,
             session,
-            city,
-            actor,
-            request_id=request_id,
+            actor_id=actor.id,
+            operation=action,
             key=key,
-            version=version,
             now=now,
-            status_code=status_code,
+            act=act,
+            status=status_code,
         )
 
     endpoint.__doc__ = f"{ACTION_TEXT[action]}。"
@@ -220,10 +174,10 @@ def _endpoint(
     return endpoint
 
 
-def _add(path: str, action: Action, form_type: type[Form], actor: Any, status_code: int) -> None:
+def _add(path: str, action: Action, form_type: type[Form], desk: Any, status_code: int) -> None:
     router.add_api_route(
         path,
-        _endpoint(action, form_type, actor, status_code),
+        _endpoint(action, form_type, desk, status_code),
         methods=["POST"],
         status_code=status_code,
         response_model=RequestMovedOut,
@@ -233,7 +187,7 @@ def _add(path: str, action: Action, form_type: type[Form], actor: Any, status_co
 for _action, (_form_type, _) in STEPS.items():
     _takers = {role for step in TRANSITIONS if step.action is _action for role in step.by}
     if _takers != {Role.SYSTEM}:
-        _who = Rater if _action is Action.RATE else Doer
+        _who = Rating if _action is Action.RATE else Acting
         _add(f"/requests/{{request_id}}/actions/{_action}", _action, _form_type, _who, 200)
-_add("/requests/{request_id}/contacts", Action.CONTACT, ContactLogIn, Doer, 201)
-_add("/requests/{request_id}/rating", Action.RATE, RatingIn, Rater, 201)
+_add("/requests/{request_id}/contacts", Action.CONTACT, ContactLogIn, Acting, 201)
+_add("/requests/{request_id}/rating", Action.RATE, RatingIn, Rating, 201)

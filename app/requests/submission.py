@@ -263,34 +263,30 @@ async def write(
         state=row["state"],
     )
     contact, reply = draft.contact_clock, draft.reply_clock
-    written = await db.one_statement(
-        _INSERT,
-        **(
-            row
-            | {
-                "routing": orjson.dumps(row["routing"]).decode(),
-                "location": orjson.dumps(row["location"]).decode() if row["location"] else None,
-                "personal": views.seal(city.cipher, draft.personal, row["id"]),
-            }
-        ),
-        bucket=f"submit:{actor.id}",
-        window_start=_window(now),
-        quota=quota,
-        operation=OPERATION,
-        key=key,
-        body_hash=body_hash,
-        body=body,
-        etag=f'"{row["version"]}"',
-        actor_role=actor.role,
-        system_id=SYSTEM.id,
-        routed_by=draft.routed_by,
-        routed_note=draft.routed_note,
-        contact_level=contact.level if contact else None,
-        contact_fire_at=contact.fire_at if contact else None,
-        reply_level=reply.level if reply else None,
-        reply_fire_at=reply.fire_at if reply else None,
-        event=orjson.dumps(event.payload()).decode(),
-    )
+    values = {
+        **row,
+        "routing": orjson.dumps(row["routing"]).decode(),
+        "location": orjson.dumps(row["location"]).decode() if row["location"] else None,
+        "personal": views.seal(city.cipher, draft.personal, row["id"]),
+        "bucket": f"submit:{actor.id}",
+        "window_start": _window(now),
+        "quota": quota,
+        "operation": OPERATION,
+        "key": key,
+        "body_hash": body_hash,
+        "body": body,
+        "etag": f'"{row["version"]}"',
+        "actor_role": actor.role,
+        "system_id": SYSTEM.id,
+        "routed_by": draft.routed_by,
+        "routed_note": draft.routed_note,
+        "contact_level": contact.level if contact else None,
+        "contact_fire_at": contact.fire_at if contact else None,
+        "reply_level": reply.level if reply else None,
+        "reply_fire_at": reply.fire_at if reply else None,
+        "event": orjson.dumps(event).decode(),
+    }
+    written = await db.one_statement(_INSERT, **values)
     return body if written is not None and written["written"] else None
 
 

@@ -26,19 +26,22 @@ from app.domain.lifecycle import (
     State,
     open_actions,
 )
-from app.domain.matters import KIND_TEXT, Kind
+from app.domain.matters import KIND_TEXT
 from app.domain.satisfaction import SATISFACTION_TEXT, SOLVED_TEXT, Satisfaction, Solved
 from app.requests.city import City
 from app.store.crypto import FieldCipher
 from app.store.session import Columns
 
 _CHINA = timezone(timedelta(hours=8))
+# Asked for every request that is shown; the table never changes.
+_OPEN_STEPS = {(state, role): open_actions(state, by=role) for state in State for role in Role}
+_CANCELLED = frozenset({State.REJECTED, State.WITHDRAWN, State.MERGED})
 _NEAR_STAFF = frozenset({Role.GRID_LEADER, Role.MICRO_GRID_LEADER, Role.HANDLER, Role.UNIT_LEADER})
 
 
-def clock_text(at: datetime | None) -> str | None:
-    """An instant as the wire wants it: ISO 8601 with +08:00."""
-    return None if at is None else at.astimezone(_CHINA).isoformat()
+def _in_china(at: datetime | None) -> datetime | None:
+    """An instant as the wire wants it: orjson and pydantic write ISO 8601 with +08:00."""
+    return at and at.astimezone(_CHINA)
 
 
 # -- personal data ----------------------------------------------------------------------------
@@ -134,10 +137,9 @@ def facts(row: Columns) -> guards.Facts:
 
 
 def _actions(row: Columns, actor: Actor, now: datetime) -> list[dict[str, Any]]:
-    steps = open_actions(State(row["state"]), by=actor.role)
-    if not steps:
-        return []
-    closed = guards.closed(facts(row), now=now)
+    steps = _OPEN_STEPS[row["state"], actor.role]
+    guarded = any(step.guards for step in steps)
+    closed = guards.closed(facts(row), now=now) if guarded else frozenset()
     return [
         {
             "action": step.action,
@@ -152,11 +154,11 @@ def _actions(row: Columns, actor: Actor, now: datetime) -> list[dict[str, Any]]:
 
 
 def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
-    state = State(row["state"])
+    state, kind = row["state"], row["kind"]
     state_text, public_label = STATE_TEXT[state]
     contacted_at, replied_at = row["contacted_at"], row["replied_at"]
     contact_due_at, reply_due_at = row["contact_due_at"], row["reply_due_at"]
-    cancelled = state in (State.REJECTED, State.WITHDRAWN, State.MERGED)
+    cancelled = state in _CANCELLED
     return {
         "id": str(row["id"]),
         "number": row["number"],
@@ -165,22 +167,22 @@ def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
         "state_text": state_text,
         "public_label": public_label,
         "cycle_no": row["cycle_no"],
-        "kind": row["kind"],
-        "kind_text": KIND_TEXT[Kind(row["kind"])] if row["kind"] else None,
+        "kind": kind,
+        "kind_text": KIND_TEXT[kind] if kind else None,
         "category": _category(city, row["category_code"]),
         "grid": _grid(city, row),
         "unit": unit_view(city, row["unit_code"]),
         "channel": row["channel"],
         "confidential": row["confidential"],
         "public": row["public"],
-        "submitted_at": clock_text(row["submitted_at"]),
-        "contact_due_at": clock_text(contact_due_at),
-        "reply_due_at": clock_text(reply_due_at),
+        "submitted_at": _in_china(row["submitted_at"]),
+        "contact_due_at": _in_china(contact_due_at),
+        "reply_due_at": _in_china(reply_due_at),
         "provisional": row["provisional"],
-        "contacted_at": clock_text(contacted_at),
-        "replied_at": clock_text(replied_at),
-        "rate_until": clock_text(row["rate_until"]),
-        "ended_at": clock_text(row["ended_at"]),
+        "contacted_at": _in_china(contacted_at),
+        "replied_at": _in_china(replied_at),
+        "rate_until": _in_china(row["rate_until"]),
+        "ended_at": _in_china(row["ended_at"]),
         "contact_overdue": contacted_at > contact_due_at
         if contacted_at
         else not cancelled and now > contact_due_at,
@@ -241,7 +243,7 @@ def _reply(reply: Columns | None, actor: Actor) -> dict[str, Any] | None:
         "solved": reply["solved"],
         "solved_text": SOLVED_TEXT[Solved(reply["solved"])],
         "unsolved_reason": None if blind else reply["unsolved_reason"],
-        "at": clock_text(reply["at"]),
+        "at": _in_china(reply["at"]),
     }
 
 
@@ -256,7 +258,7 @@ def _rating(rating: Columns | None, actor: Actor) -> dict[str, Any] | None:
         "satisfaction_text": SATISFACTION_TEXT[Satisfaction(rating["satisfaction"])],
         "reasons": rating["reasons"],
         "text": None if actor.role in BLIND_ROLES else rating["text"],
-        "at": clock_text(rating["at"]),
+        "at": _in_china(rating["at"]),
     }
 
 
@@ -267,7 +269,7 @@ def event_view(event: Columns, city: City, actor: Actor) -> dict[str, Any]:
     inside = not blind and actor.role is not Role.RESIDENT
     return {
         "version": event["version"],
-        "at": clock_text(event["at"]),
+        "at": _in_china(event["at"]),
         "action": event["action"],
         "action_text": ACTION_TEXT[Action(event["action"])],
         "state": state,

@@ -2,19 +2,19 @@
 
 ``Database.transaction()`` is for one HTTP request (through ``web.deps``) or one item of a job.
 ``Database.one_statement()`` is for a hot path whose whole effect is a single statement, which
-PostgreSQL commits by itself: it runs on a pool of plain asyncpg connections, because on the hot
+PostgreSQL commits by itself: it runs on a ``Pool`` of plain asyncpg connections, because on the hot
 paths SQLAlchemy's execution layer costs two to three times the statement itself
 (``docs/decisions/0002-hot-statements.md``).
 """
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import asyncpg
-from sqlalchemy.engine import make_url
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import (
 
 from app.domain.errors import Unavailable
 from app.settings import DatabaseSettings
+from app.store.pool import Pool, PoolExhausted
 
 
 class Columns(Protocol):
@@ -60,14 +61,7 @@ class Statement:
         return [values[name] for name in self.names]
 
 
-class _PlainConnection(asyncpg.Connection):
-    """A connection that is handed on without the pool's reset query.
-
-    Safe because nothing run here sets session state: no SET, no advisory session lock, no LISTEN.
-    """
-
-    def get_reset_query(self) -> str:
-        return ""
+_NOTHING = Statement("SELECT")
 
 
 def _timeouts(settings: DatabaseSettings) -> dict[str, str]:
@@ -79,6 +73,21 @@ def _timeouts(settings: DatabaseSettings) -> dict[str, str]:
         "lock_timeout": str(settings.lock_timeout_ms),
         "idle_in_transaction_session_timeout": str(settings.idle_in_transaction_timeout_ms),
     }
+
+
+def _patience_s(settings: DatabaseSettings) -> float:
+    """How long to wait for the answer to one command. The server gives up first, unless it, or the
+    line to it, is silent: then nobody but us ends the waiting."""
+    return settings.statement_timeout_ms / 1000 + 0.5
+
+
+def _give_up_silent(context: ExceptionContext) -> None:
+    """Drop a connection whose answer did not come: a rollback would wait for it as long again."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
+        if context.connection is not None:
+            driver: Any = context.connection.connection.driver_connection
+            driver.terminate()
 
 
 class Database:
@@ -94,29 +103,24 @@ class Database:
             max_overflow=0,
             pool_timeout=settings.acquire_timeout_s,
             pool_pre_ping=True,
-            connect_args={"server_settings": _timeouts(settings), "timeout": 5},
+            connect_args={
+                "server_settings": _timeouts(settings),
+                "timeout": 5,
+                "command_timeout": _patience_s(settings),
+            },
         )
+        event.listen(self.engine.sync_engine, "handle_error", _give_up_silent)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._pool: Pool | None = None
 
     async def open(self) -> None:
-        self._pool = await asyncpg.create_pool(
-            self.url,
-            min_size=1,
-            max_size=self._settings.pool_size,
-            connection_class=_PlainConnection,
-            max_inactive_connection_lifetime=0,  # a new connection costs milliseconds
-            server_settings=_timeouts(self._settings),
-            timeout=5,
-            command_timeout=self._settings.statement_timeout_ms / 1000 + 2,
-        )
+        """Raises: OSError, asyncpg.PostgresError: the database cannot be reached."""
+        self._pool = Pool(self._connect, self._settings.pool_size)
+        await self.rows(_NOTHING)
 
     async def close(self) -> None:
         if self._pool is not None:
-            try:
-                await asyncio.wait_for(self._pool.close(), timeout=5)
-            except TimeoutError:
-                self._pool.terminate()
+            await self._pool.close(timeout_s=5)
         await self.engine.dispose()
 
     @asynccontextmanager
@@ -131,27 +135,27 @@ class Database:
         Raises:
             DatabaseBusy: no connection became free in time.
         """
-        arguments = statement.arguments(values)
-        async with self._connection() as connection:
-            return await connection.fetchrow(statement.sql, *arguments)
+        rows = await self._run(statement, values)
+        return rows[0] if rows else None
 
-    async def rows(self, statement: Statement, **values: Any) -> Sequence[asyncpg.Record]:
+    async def rows(self, statement: Statement, **values: Any) -> list[asyncpg.Record]:
         """Run one read and return all its rows. Raises: DatabaseBusy."""
-        arguments = statement.arguments(values)
-        async with self._connection() as connection:
-            return await connection.fetch(statement.sql, *arguments)
+        return await self._run(statement, values)
 
-    @asynccontextmanager
-    async def _connection(
-        self,
-    ) -> "AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]":
+    async def _run(self, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
         if self._pool is None:
             raise RuntimeError("Database.open() was not called")
         try:
-            connection = await self._pool.acquire(timeout=self._settings.acquire_timeout_s)
-        except TimeoutError:
+            return await self._pool.fetch(
+                statement.sql, statement.arguments(values), self._settings.acquire_timeout_s
+            )
+        except PoolExhausted:
             raise DatabaseBusy(retry_after_s=1) from None
-        try:
-            yield connection
-        finally:
-            await self._pool.release(connection)
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self.url,
+            server_settings=_timeouts(self._settings),
+            timeout=5,
+            command_timeout=_patience_s(self._settings),
+        )

@@ -29,9 +29,20 @@ async def transaction(http: HttpRequest) -> AsyncIterator[AsyncSession]:
         yield session
 
 
-async def read_clock() -> datetime:
-    """The server's time of receipt, the only time a promise is counted from."""
+def system_clock() -> datetime:
     return datetime.now(UTC)
+
+
+def now_of(http: HttpRequest) -> datetime:
+    """The server's time of receipt, the only time a promise is counted from.
+
+    The clock is ``app.state.clock``, so that there is one for whoever asks, in whatever way.
+    """
+    return cast(datetime, http.app.state.clock())
+
+
+async def read_clock(http: HttpRequest) -> datetime:
+    return now_of(http)
 
 
 Db = Annotated[Database, Depends(database)]

@@ -16,7 +16,6 @@ from app.settings import Settings
 from app.store.notices import Snapshot
 from app.store.session import Database
 from app.web import errors
-from app.web.deps import read_clock
 from app.web.limits import RateLimiter
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -44,7 +43,7 @@ async def client(db: Database, settings: Settings) -> AsyncIterator[httpx.AsyncC
     app = FastAPI()
     errors.install(app)
     app.include_router(endpoints.router)
-    app.dependency_overrides[read_clock] = _now
+    app.state.clock = _now
     snapshot = Snapshot(queries.TOPIC, queries.load)
     await snapshot.refresh(db)
     app.state.db, app.state.settings, app.state.grids = db, settings, snapshot
@@ -57,7 +56,7 @@ async def client(db: Database, settings: Settings) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
-async def _now() -> datetime:
+def _now() -> datetime:
     return NOW
 
 

@@ -9,7 +9,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = NOW
 
-    async def __call__(self) -> datetime:
+    def __call__(self) -> datetime:
         return self.now
 
     def forward(self, **span: float) -> None:

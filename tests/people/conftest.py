@@ -18,7 +18,7 @@ from app.settings import Settings, WechatSettings
 from app.store.crypto import FieldCipher
 from app.store.session import Database
 from app.web import errors
-from app.web.deps import read_clock
+from app.web.deps import system_clock
 from app.web.limits import RateLimiter
 from app.web.middleware import Door
 from app.web.strict_json import StrictRoute
@@ -96,8 +96,7 @@ async def make_app(
                 wechat_settings, transport=httpx.ASGITransport(create_fake())
             )
             stack.push_async_callback(app.state.wechat.close)
-            if clock is not None:
-                app.dependency_overrides[read_clock] = clock
+            app.state.clock = clock or system_clock
             return app
 
         yield make

@@ -19,7 +19,6 @@ from app.settings import Settings
 from app.store.notices import Snapshot
 from app.store.session import Database
 from app.web import errors
-from app.web.deps import read_clock
 from app.web.limits import RateLimiter
 
 NOW = datetime(2026, 11, 20, 2, tzinfo=UTC)
@@ -40,7 +39,7 @@ async def app(db: Database, settings: Settings) -> FastAPI:
     app.state.db, app.state.settings, app.state.limiter = db, settings, RateLimiter()
     app.state.reference = Snapshot(queries.TOPIC, queries.load)
     await app.state.reference.refresh(db)
-    app.dependency_overrides[read_clock] = lambda: NOW
+    app.state.clock = lambda: NOW
     return app
 
 

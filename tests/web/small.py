@@ -13,7 +13,7 @@ from app.domain.errors import Conflict, FieldError, Stale, TooMany
 from app.settings import Settings, WebSettings
 from app.store.session import Database, Statement
 from app.web import errors, health, idempotency
-from app.web.deps import Db, Now, Session
+from app.web.deps import Db, Now, Session, system_clock
 from app.web.idempotency import IdempotencyKey, IfMatch
 from app.web.middleware import BodyRule, Door
 from app.web.strict_json import StrictRoute
@@ -148,6 +148,7 @@ def build(
         profile="demo", web=WebSettings(allowed_hosts=["127.0.0.1", "localhost", "[::1]"])
     )
     app.state.db = db
+    app.state.clock = system_clock
     app.include_router(router)
     errors.install(app)
     health.install(app)
