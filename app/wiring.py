@@ -23,12 +23,13 @@ from app.store.session import Database
 from app.web import idempotency, limits
 from app.wechat import endpoints as wechat
 
+# The busiest first: a path is looked for in this order.
 ROUTERS: tuple[APIRouter, ...] = (
+    requests.router,
     people.router,
     wechat.router,
     reference.router,
     grids.router,
-    requests.router,
     notifications.router,
     statistics.router,
 )

@@ -76,10 +76,6 @@ class Ground:
         self._open.callback(service.stop)
         return service
 
-    def waiting_to_be_told(self, name: str) -> int:
-        """How many events the jobs of a service have still to deliver."""
-        return asyncio.run(self._count(name, "SELECT count(*) FROM outbox"))
-
     def count_requests(self, name: str) -> int:
         return asyncio.run(self._count(name, "SELECT count(*) FROM requests"))
 

@@ -1,7 +1,6 @@
 """What is run in each round: every variant once for a few seconds, so that all see the same day."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from bench.shots import Magazine
 NOOP, PGBENCH, CREATE = "no-op", "pgbench", "create"
 PAGE_ROLES = ("dispatcher", "handler", "resident")
 _READ_IDS = 3_000
-_SETTLE_S = 120.0
 _WARM_S = 1.0
 
 
@@ -116,7 +114,6 @@ class Stage(AbstractContextManager["Stage"]):
             # Those under way when the time is up are written and not counted as answered.
             if not sample.done <= written <= sample.done + plan.connections:
                 raise Misfire(f"{sample.done} answers of 201, but {written} requests written")
-            self._settle("create")
             return sample
 
         self.runs[CREATE] = run
@@ -156,14 +153,6 @@ class Stage(AbstractContextManager["Stage"]):
             server_used_us=server_used_us,
             database_used_us=self._ground.database_used_us,
         )
-
-    def _settle(self, name: str) -> None:
-        """Wait until the jobs have told everything: what follows must not pay for it."""
-        until = time.monotonic() + _SETTLE_S
-        while self._ground.waiting_to_be_told(name):
-            if time.monotonic() > until:
-                raise Misfire("the outbox does not empty")
-            time.sleep(0.1)
 
 
 def _reads(sampled: Sequence[tuple[str, str | None, str]], people: People) -> Iterator[shots.Shot]:

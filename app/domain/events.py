@@ -3,7 +3,7 @@
 An event is written to the outbox in the transaction that made it true, and told later.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -19,7 +19,7 @@ class RequestEvent:
     resident_id: str | None = None
 
     def payload(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: getattr(self, name) for name in _FIELDS[type(self).__name__]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ KINDS: dict[str, type[RequestEvent]] = {
 }
 
 
-_FIELDS = {name: frozenset(field.name for field in fields(kind)) for name, kind in KINDS.items()}
+_FIELDS = {name: tuple(field.name for field in fields(kind)) for name, kind in KINDS.items()}
 
 
 def read(kind: str, payload: dict[str, Any]) -> RequestEvent:

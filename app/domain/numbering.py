@@ -8,4 +8,4 @@ BLOCK = 50
 
 def request_number(day: date, serial: int) -> str:
     """Return 年月日+序号, e.g. ``20261122000123``. ``day`` is the local date, ``serial`` ≥ 0."""
-    return f"{day:%Y%m%d}{serial:06d}"
+    return f"{day.year:04d}{day.month:02d}{day.day:02d}{serial:06d}"

@@ -1,4 +1,7 @@
-"""Which polygon holds a point: an R-tree over prepared polygons, in memory.
+"""Which polygon holds a point: prepared polygons in memory, found by squares of the map.
+
+One point is looked up in a dictionary of squares, because making a geometry of it and asking the
+R-tree costs several times the answer; the tree serves many points at once, and the nearest.
 
 The polygons are sorted by rank, best answer first: the deepest level, then the lowest code. So a
 point on a shared border always gets the same answer, and "the best of the hits" is the first one.
@@ -6,7 +9,7 @@ point on a shared border always gets the same answer, and "the best of the hits"
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, radians
+from math import cos, floor, radians
 
 import numpy
 import shapely
@@ -16,6 +19,9 @@ from app.domain.geometry import METRES_PER_DEGREE
 
 # A point outside every polygon belongs to the nearest one up to here, to be confirmed.
 NEAREST_WITHIN_M = 300.0
+# Squares of the map: small enough that few polygons share one, and not too many in all.
+_SQUARE_DEGREES = 0.01
+_MOST_SQUARES = 200_000
 # Polygons that share a border are equally near; differences below this are rounding.
 _SAME_DISTANCE_M = 0.1
 
@@ -42,19 +48,22 @@ class Locator:
         shapely.prepare(self._shapes)
         self._list: list[shapely.Geometry] = self._shapes.tolist()
         self._tree = shapely.STRtree(self._shapes)
+        self._side, self._squares = _squares(shapely.bounds(self._shapes))
 
     def __len__(self) -> int:
         return len(self._inside)
 
     def locate(self, latitude: float, longitude: float) -> Located | None:
         """The place of a WGS-84 point: the one that holds it, else the nearest within 300 m."""
-        hits = self._tree.query(shapely.points(longitude, latitude))
-        if hits.size:
-            shapes = self._list
-            ranks: list[int] = sorted(hits.tolist())
-            for rank in ranks:
-                if shapely.intersects_xy(shapes[rank], longitude, latitude):
-                    return self._inside[rank]
+        square = (floor(longitude / self._side), floor(latitude / self._side))
+        shapes = self._list
+        for rank, west, south, east, north in self._squares.get(square, ()):
+            if (
+                west <= longitude <= east
+                and south <= latitude <= north
+                and shapely.intersects_xy(shapes[rank], longitude, latitude)
+            ):
+                return self._inside[rank]
         return self._nearest(latitude, longitude)
 
     def locate_many(self, points: Sequence[tuple[float, float]]) -> list[Located | None]:
@@ -91,3 +100,28 @@ class Locator:
         # Never 0: that would say "inside".
         distance_m = max(round(shortest, 1), _SAME_DISTANCE_M)
         return Located(self._inside[int(near[first])].code, distance_m, certain=False)
+
+
+Boxed = tuple[int, float, float, float, float]  # rank; west, south, east, north
+
+
+def _squares(
+    bounds: NDArray[numpy.float64],
+) -> tuple[float, dict[tuple[int, int], tuple[Boxed, ...]]]:
+    """Return the side of a square in degrees, and which boxes each square touches, by rank."""
+    side = _SQUARE_DEGREES
+    while True:
+        spans = numpy.floor(bounds / side)
+        touched = (spans[:, 2] - spans[:, 0] + 1) * (spans[:, 3] - spans[:, 1] + 1)
+        if touched.sum() <= _MOST_SQUARES:
+            break
+        side *= 2
+    squares: dict[tuple[int, int], list[Boxed]] = {}
+    for rank, (box, (west, south, east, north)) in enumerate(
+        zip(bounds.tolist(), spans.astype(int).tolist(), strict=True)
+    ):
+        boxed = (rank, *box)
+        for column in range(west, east + 1):
+            for row in range(south, north + 1):
+                squares.setdefault((column, row), []).append(boxed)
+    return side, {square: tuple(boxes) for square, boxes in squares.items()}

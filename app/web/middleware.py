@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from time import perf_counter
 
 import structlog
@@ -31,6 +32,9 @@ MAX_HEADER = 16 * 1024
 MAX_HEADERS_BYTES = 32 * 1024
 CLIENT_GONE = 499
 
+# Request ids are unique, not secret: a random beginning for this process, then a count.
+_PROCESS = os.urandom(8).hex().encode() + b"-"
+_COUNTED = count(1)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 _JSON = re.compile(rb'application/json(?:\s*;\s*charset\s*=\s*"?utf-8"?)?\s*', re.IGNORECASE)
@@ -163,7 +167,7 @@ class Door:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id")
         if given is None or _REQUEST_ID.fullmatch(given) is None:
-            given = os.urandom(12).hex().encode()
+            given = _PROCESS + b"%x" % next(_COUNTED)
         request_id = given.decode()
         scope.setdefault("state", {})["request_id"] = request_id
         context = log.REQUEST_ID.set(request_id)
