@@ -1,10 +1,12 @@
 """What the machinery around the service asks."""
 
+import asyncio
+
 import httpx
 import pytest
 
 from app.settings import Settings, WebSettings
-from app.store.session import Database
+from app.store.session import Database, Statement
 from tests.web import small
 
 
@@ -22,14 +24,19 @@ async def test_ready_follows_the_database_and_the_shutdown(
 
 
 async def test_a_database_that_hangs_is_not_ready(settings: Settings, db: Database) -> None:
-    held = [await db._pool.acquire() for _ in range(settings.database.pool_size)]  # type: ignore[union-attr]
+    sleep = Statement("SELECT pg_sleep(3)")
+    held = [
+        asyncio.create_task(db.one_statement(sleep)) for _ in range(settings.database.pool_size)
+    ]
     try:
+        await asyncio.sleep(0.1)
         async with small.client(small.build(settings, db)) as client:
             answer = await client.get("/health/ready")
         assert answer.status_code == 503
     finally:
-        for connection in held:
-            await db._pool.release(connection)  # type: ignore[union-attr]
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
 
 
 async def test_metrics_name_routes_and_not_paths() -> None:
