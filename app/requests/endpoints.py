@@ -4,13 +4,13 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Query, status
+from fastapi import APIRouter, Depends, status
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from app.domain.errors import TooMany
 from app.domain.identity import Actor, Permission, Role
-from app.domain.lifecycle import ACTION_TEXT, TRANSITIONS, Action, State
+from app.domain.lifecycle import ACTION_TEXT, TRANSITIONS, Action
 from app.people.deps import permit
 from app.people.queries import home_grid_of
 from app.requests import queries, service, submission, views
@@ -18,6 +18,7 @@ from app.requests.deps import Acting, Rating, Reading, Submitting
 from app.requests.schemas import (
     ContactLogIn,
     Form,
+    ListIn,
     RatingIn,
     RequestMovedOut,
     RequestOut,
@@ -29,11 +30,12 @@ from app.requests.schemas import (
 from app.requests.steps import STEPS
 from app.store.base import new_id
 from app.web import idempotency
+from app.web.asked import Asked
 from app.web.deps import Session
 from app.web.idempotency import IdempotencyKey, IfMatch
-from app.web.period import Period
+from app.web.period import span
 from app.web.strict_json import StrictRoute
-from app.web.wire import Id, Line, PageLimit
+from app.web.wire import Id
 
 router = APIRouter(prefix="/api/v1", tags=["requests"], route_class=StrictRoute)
 
@@ -86,28 +88,26 @@ async def submit_request(
 
 @router.get("/requests", response_model=RequestPage)
 async def list_requests(
-    desk: Reading,
-    submitted: Period,
-    state: Annotated[list[State] | None, Query()] = None,
-    unit: Line | None = None,
-    grid: Line | None = None,
-    category: Line | None = None,
-    overdue: bool | None = None,
-    limit: PageLimit = 20,
-    cursor: Line | None = None,
+    desk: Reading, asked: Annotated[ListIn, Depends(Asked(ListIn, many=frozenset({"state"})))]
 ) -> Response:
     """诉求列表, newest first: one's own, one's unit's, one's grid's, or all, by role."""
+    submitted_from, submitted_to = span(asked.first, asked.last)
     filters = queries.Filters(
-        states=tuple(state or ()),
-        unit_code=unit,
-        grid_code=grid,
-        category_code=category,
-        overdue=overdue,
-        submitted_from=submitted[0],
-        submitted_to=submitted[1],
+        states=tuple(asked.state),
+        unit_code=asked.unit,
+        grid_code=asked.grid,
+        category_code=asked.category,
+        overdue=asked.overdue,
+        submitted_from=submitted_from,
+        submitted_to=submitted_to,
     )
     rows, next_cursor = await queries.page(
-        desk.db, filters, actor=desk.actor, limit=limit, cursor=cursor, now=desk.now
+        desk.db,
+        filters,
+        actor=desk.actor,
+        limit=asked.limit,
+        cursor=asked.cursor,
+        now=desk.now,
     )
     items = [views.summary_view(row, desk.city, desk.actor, now=desk.now) for row in rows]
     return _json(orjson.dumps({"items": items, "next_cursor": next_cursor}))

@@ -16,7 +16,19 @@ from app.domain.matters import (
 )
 from app.domain.satisfaction import RatingReason, Solved
 from app.grids.schemas import LocationIn
-from app.web.wire import Instant, PersonName, PhoneNumber, WireIn, WireOut, line, prose
+from app.web.asked import QueryIn
+from app.web.period import Moment
+from app.web.wire import (
+    Instant,
+    Line,
+    PageLimit,
+    PersonName,
+    PhoneNumber,
+    WireIn,
+    WireOut,
+    line,
+    prose,
+)
 
 TEXT_LIMIT = 4_000
 _KIND_BY_TEXT = {text: kind.value for kind, text in KIND_TEXT.items()}
@@ -32,6 +44,20 @@ Code = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9._
 Note = Annotated[str, prose(2_000)]
 Text = Annotated[str, prose(TEXT_LIMIT)]
 Title = Annotated[str, line(100)]
+
+
+class ListIn(QueryIn):
+    """What a list is narrowed by."""
+
+    state: list[State] = Field(default_factory=list)
+    unit: Line | None = None
+    grid: Line | None = None
+    category: Line | None = None
+    overdue: bool | None = None
+    first: Moment | None = Field(None, alias="from")
+    last: Moment | None = Field(None, alias="to")
+    limit: PageLimit = 20
+    cursor: Line | None = None
 
 
 class ContactIn(WireIn):

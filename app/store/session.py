@@ -81,13 +81,19 @@ def _patience_s(settings: DatabaseSettings) -> float:
     return settings.statement_timeout_ms / 1000 + 0.5
 
 
-def _give_up_silent(context: ExceptionContext) -> None:
-    """Drop a connection whose answer did not come: a rollback would wait for it as long again."""
-    if isinstance(context.original_exception, TimeoutError):
-        context.is_disconnect = True
-        if context.connection is not None:
-            driver: Any = context.connection.connection.driver_connection
-            driver.terminate()
+def _drop_broken(context: ExceptionContext) -> ConnectionError | None:
+    """Drop a connection that is of no use: a rollback would wait for its answer as long again.
+
+    The driver gave up waiting, or met the server's farewell when it was about to speak.
+    """
+    error = context.original_exception
+    if not isinstance(error, TimeoutError | asyncpg.InternalClientError):
+        return None
+    context.is_disconnect = True
+    if context.connection is not None:
+        driver: Any = context.connection.connection.driver_connection
+        driver.terminate()
+    return None if isinstance(error, TimeoutError) else ConnectionError("a connection was lost")
 
 
 class Database:
@@ -109,7 +115,7 @@ class Database:
                 "command_timeout": _patience_s(settings),
             },
         )
-        event.listen(self.engine.sync_engine, "handle_error", _give_up_silent)
+        event.listen(self.engine.sync_engine, "handle_error", _drop_broken, retval=True)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._pool: Pool | None = None
 
@@ -151,6 +157,8 @@ class Database:
             )
         except PoolExhausted:
             raise DatabaseBusy(retry_after_s=1) from None
+        except asyncpg.InternalClientError as error:  # see _drop_broken
+            raise ConnectionError("a connection was lost") from error
 
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(

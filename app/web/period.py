@@ -46,6 +46,16 @@ async def period(
     last: Annotated[Moment | None, Query(alias="to")] = None,
 ) -> tuple[datetime | None, datetime | None]:
     """Return [from, to) as instants. Raises: PeriodInverted."""
+    return span(first, last)
+
+
+def span(
+    first: date | datetime | None, last: date | datetime | None
+) -> tuple[datetime | None, datetime | None]:
+    """Return [from, to) as instants, where a day means the whole of it.
+
+    Raises: PeriodInverted.
+    """
     begin = _start_of(first) if first is not None else None
     end = None
     if last is not None:

@@ -232,6 +232,11 @@ class QueryRules:
                     self._add(field.alias or name, field.annotation)
             else:
                 self._add(parameter.alias, kind)
+        model = getattr(dependant.call, "query_model", None)
+        if model is not None:
+            self.many |= dependant.call.query_many  # type: ignore[union-attr]
+            names = {field.alias or name for name, field in model.model_fields.items()}
+            self.once |= names - self.many
         for dependency in dependant.dependencies:
             self._collect(dependency)
 
@@ -278,6 +283,7 @@ def _described(dependant: Dependant) -> Iterator[dict[str, Any]]:
         described = getattr(dependency.call, "openapi_parameter", None)
         if described is not None:
             yield described
+        yield from getattr(dependency.call, "openapi_parameters", ())
         yield from _described(dependency)
 
 
