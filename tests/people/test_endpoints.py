@@ -5,6 +5,7 @@ import json
 import statistics
 import time
 from datetime import UTC, datetime
+from itertools import combinations
 
 import pytest
 
@@ -296,7 +297,7 @@ async def test_too_many_log_ins_from_one_address_are_put_off(make_app, clock):
 
 
 async def test_nobody_can_tell_which_names_exist(make_app, clock, staff):
-    """Same bytes, and no difference in time (medians within 5 ms)."""
+    """Same bytes, and no difference in time (median difference within 5 ms)."""
     app = await make_app(clock, login_failures=100_000)
     names = ("guarded", "no-such-name", "keyless")
     seconds = {name: [] for name in names}
@@ -312,5 +313,7 @@ async def test_nobody_can_tell_which_names_exist(make_app, clock, staff):
     headers = [dict(answer.headers) for answer in answers.values()]
     assert all(header.pop("x-request-id") for header in headers)
     assert headers[0] == headers[1] == headers[2]
-    medians = [statistics.median(taken) for taken in seconds.values()]
-    assert max(medians) - min(medians) < 0.005
+    # Try against try, made one right after the other: what else the machine does cancels out.
+    for one, other in combinations(seconds.values(), 2):
+        differences = [a - b for a, b in zip(one, other, strict=True)]
+        assert abs(statistics.median(differences)) < 0.005
