@@ -40,7 +40,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, default=2, help="of the service and the no-op (2)")
     parser.add_argument("--connections", type=int, default=32, help="calls under way (32)")
-    parser.add_argument("--residents", type=int, default=256, help="who submit in turn (256)")
+    parser.add_argument("--residents", type=int, default=64, help="who submit in turn (64)")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder by default")
     options = parser.parse_args()

@@ -79,6 +79,14 @@ class Ground:
     def count_requests(self, name: str) -> int:
         return asyncio.run(self._count(name, "SELECT count(*) FROM requests"))
 
+    def rows_of_a_request(self, name: str) -> dict[str, float]:
+        """How many rows of each table there are to one request."""
+        requests = self.count_requests(name)
+        return {
+            table: asyncio.run(self._count(name, f"SELECT count(*) FROM {table}")) / requests
+            for table in ("request_events", "request_clocks", "outbox", "idempotency_keys")
+        }
+
     async def _admin(self, command: str) -> None:
         connection = await asyncpg.connect(self._server.admin_url)
         try:

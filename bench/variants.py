@@ -17,6 +17,7 @@ from bench.shots import Magazine
 
 NOOP, PGBENCH, CREATE = "no-op", "pgbench", "create"
 PAGE_ROLES = ("dispatcher", "handler", "resident")
+_PGBENCH_DB, _CREATE_DB = "pgbench", "create"
 _READ_IDS = 3_000
 _WARM_S = 1.0
 
@@ -89,28 +90,32 @@ class Stage(AbstractContextManager["Stage"]):
         self._say("warming up")
         for run in self.runs.values():
             run(_WARM_S)
+        if "create" in plan.only:
+            same = [ground.rows_of_a_request(name) for name in (_PGBENCH_DB, _CREATE_DB)]
+            if same[0] != same[1]:
+                raise Misfire(f"pgbench does not write the same rows: {same}")
 
     def _set_up_create(self, people: People) -> None:
         ground, plan = self._ground, self._plan
-        ground.copy_city("pgbench")
-        ground.copy_city("create")
+        ground.copy_city(_PGBENCH_DB)
+        ground.copy_city(_CREATE_DB)
         given = asyncio.run(
             reference_for_create(
-                ground.url("pgbench"),
+                ground.url(_PGBENCH_DB),
                 ground.secret_key,
                 clients=plan.connections,
                 residents=plan.residents,
             )
         )
-        pgbench = Pgbench(ground.url("pgbench"), given)
+        pgbench = Pgbench(ground.url(_PGBENCH_DB), given, ground.database_used_us)
         self.runs[PGBENCH] = lambda seconds: pgbench.run(clients=plan.connections, seconds=seconds)
-        service = self._serve("create")
+        service = self._serve(_CREATE_DB)
         create = self._firing(shots.creates(service.port, people), service.used_us)
 
         def run(seconds: float) -> Sample:
-            before = ground.count_requests("create")
+            before = ground.count_requests(_CREATE_DB)
             sample = create(seconds)
-            written = ground.count_requests("create") - before
+            written = ground.count_requests(_CREATE_DB) - before
             # Those under way when the time is up are written and not counted as answered.
             if not sample.done <= written <= sample.done + plan.connections:
                 raise Misfire(f"{sample.done} answers of 201, but {written} requests written")

@@ -1,0 +1,101 @@
+"""The bench itself: a tiny run measures everything once, and its figures add up."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.client import fire as fire_ourselves
+from bench.fire import Sample
+from bench.report import Round, verdicts
+from bench.variants import CREATE, NOOP, PGBENCH, page_name, read_name
+
+ROOT = Path(__file__).parents[2]
+
+
+def sample(per_s: float, server_us: float = 100.0) -> Sample:
+    return Sample(per_s, 1.0, 2.0, 100, server_us, 50.0)
+
+
+def test_ratios_are_taken_within_a_round_before_the_median():
+    # A machine that is twice as fast in one round tells nothing about the service.
+    rounds = [
+        Round({NOOP: sample(1000), PGBENCH: sample(100), CREATE: sample(50, 400)}),
+        Round({NOOP: sample(2000), PGBENCH: sample(200), CREATE: sample(100, 600)}),
+        Round({NOOP: sample(1000), PGBENCH: sample(300), CREATE: sample(30, 900)}),
+    ]
+    found = {verdict.what: verdict for verdict in verdicts(rounds, [10])}
+    assert found["create: of pgbench's speed"].value == 0.5
+    assert found["create: of pgbench's speed"].reached
+    assert found["create: server CPU, × no-op"].value == 6.0
+    assert not found["create: server CPU, × no-op"].reached
+
+
+def test_a_page_is_flat_when_server_and_database_together_spend_no_more():
+    small, large = page_name(10, "handler"), page_name(1000, "handler")
+    rounds = [Round({NOOP: sample(1000), small: sample(300, 150), large: sample(200, 190)})]
+    found = {verdict.what: verdict for verdict in verdicts(rounds, [10, 1000])}
+    growth = found["page, handler: CPU at 1,000 rows, × at 10"]
+    assert (growth.value, growth.reached) == (1.2, True)
+
+
+async def test_the_own_client_counts_what_was_answered_and_what_was_wrong(
+    unused_tcp_port_factory,
+):
+    seen: set[bytes] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                key = head.partition(b"Key: ")[2].partition(b"\r\n")[0]
+                status = b"409 Conflict" if key in seen else b"201 Created"
+                seen.add(key)
+                writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\n{}")
+        except (asyncio.IncompleteReadError, asyncio.CancelledError):
+            writer.close()
+
+    port = unused_tcp_port_factory()
+    server = await asyncio.start_server(answer, "127.0.0.1", port)
+    async with server:
+        told = await fire_ourselves(
+            {
+                "port": port,
+                "expect": 201,
+                "connections": 4,
+                "seconds": 0.3,
+                "run": "0" * 8,
+                "shots": [["POST / HTTP/1.1\r\nKey: ", "\r\n\r\n"]],
+            }
+        )
+    assert told["failed"] == 0
+    assert told["done"] > 20
+    assert len(seen) >= told["done"]
+
+
+@pytest.mark.slow
+def test_a_tiny_run_measures_everything(tmp_path: Path):
+    out = tmp_path / "result.json"
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "bench", "--rounds=1", "--seconds=1", "--rows=300,900"),
+            *("--residents=40", f"--json={out}"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = json.loads(out.read_text())
+    pages = [page_name(rows, role) for rows in (300, 900) for role in ("handler", "resident")]
+    for name in (NOOP, PGBENCH, CREATE, read_name(300), read_name(900), *pages):
+        assert told["medians"][name]["per_s"] > 0, name
+    measured = {verdict["what"]: verdict["value"] for verdict in told["verdicts"]}
+    assert measured["locate a point, µs"] > 0
+    assert measured["empty folder to the first 201, s"] > 0
+    assert "create: of pgbench's speed" in measured
+    assert told["machine"]["cores"] >= 1
