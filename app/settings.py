@@ -5,6 +5,7 @@ its customary name. Secrets come from the environment or, on one machine, from `
 the data folder (see ``app.cli.place``).
 """
 
+from datetime import time
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +45,7 @@ class LimitSettings(BaseModel):
 
     requests_per_hour: int = Field(10, ge=1, description="new requests of one resident")
     staff_requests_per_hour: int = Field(600, ge=1, description="new requests taken by one clerk")
+    reveals_per_day: int = Field(50, ge=1, description="looks of one clerk at who asked")
     calls_per_minute: int = Field(1_200, ge=1, description="API calls of one session")
     logins_per_minute: int = Field(600, ge=1, description="log-in attempts from one address")
     login_failures: int = Field(5, ge=1, description="wrong passwords before an account locks")
@@ -70,6 +72,13 @@ class JobSettings(BaseModel):
     batch: int = Field(500, ge=1, le=10_000)
 
 
+class NotificationSettings(BaseModel):
+    """Quiet hours: local time, every day; never quiet if both are the same."""
+
+    quiet_from: time = Field(time(21, 30), description="staff messages written from here on wait")
+    quiet_to: time = Field(time(7, 30), description="until here")
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="LIANXIN_", env_nested_delimiter="__", extra="ignore"
@@ -89,3 +98,4 @@ class Settings(BaseSettings):
     sessions: SessionSettings = SessionSettings()
     wechat: WechatSettings = WechatSettings()
     jobs: JobSettings = JobSettings()
+    notifications: NotificationSettings = NotificationSettings()

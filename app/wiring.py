@@ -3,10 +3,13 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from fastapi import APIRouter
 
-from app.domain.events import ClockFired, RequestMoved, RequestSubmitted
+from app.audit import service as audit
+from app.domain.events import ClockFired, PromiseMoved, RequestMoved, RequestSubmitted
+from app.domain.quiet_hours import QuietHours
 from app.grids import endpoints as grids
 from app.notifications import endpoints as notifications
 from app.notifications.service import put_in_inbox
@@ -14,9 +17,13 @@ from app.outbox import service as outbox
 from app.people import endpoints as people
 from app.people import service as people_service
 from app.reference import endpoints as reference
+from app.requests import disclosure
 from app.requests import endpoints as requests
+from app.requests import service as requests_service
 from app.requests.city import City
 from app.settings import Settings
+from app.sla import endpoints as sla_endpoints
+from app.sla import recalculation
 from app.sla import service as sla
 from app.statistics import endpoints as statistics
 from app.store.session import Database
@@ -29,16 +36,24 @@ ROUTERS: tuple[APIRouter, ...] = (
     people.router,
     wechat.router,
     reference.router,
+    sla_endpoints.router,
     grids.router,
+    disclosure.router,
     notifications.router,
     statistics.router,
 )
 
-SUBSCRIBERS: outbox.Subscribers = {
-    RequestSubmitted: (put_in_inbox,),
-    RequestMoved: (put_in_inbox,),
-    ClockFired: (put_in_inbox,),
-}
+
+def subscribers(settings: Settings) -> outbox.Subscribers:
+    """Event → who hears of it."""
+    hours = settings.notifications
+    inbox = partial(put_in_inbox, quiet=QuietHours(hours.quiet_from, hours.quiet_to))
+    return {
+        RequestSubmitted: (inbox,),
+        RequestMoved: (inbox,),
+        ClockFired: (inbox,),
+        PromiseMoved: (inbox,),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +76,30 @@ async def sweep_clocks(works: Works, now: datetime) -> None:
 
 
 async def deliver_outbox(works: Works, now: datetime) -> None:
-    batch = works.settings.jobs.batch
-    while await outbox.deliver(works.db, SUBSCRIBERS, now=now, batch=batch) == batch:
+    batch, told = works.settings.jobs.batch, subscribers(works.settings)
+    while await outbox.deliver(works.db, told, now=now, batch=batch) == batch:
         pass
+
+
+async def recalculate_promises(works: Works, now: datetime) -> None:
+    turn = True
+    while turn:
+        async with works.db.transaction() as session:
+            turn = await recalculation.recalculate(
+                session, works.city(), now=now, batch=works.settings.jobs.batch
+            )
+
+
+async def archive_ended(works: Works, now: datetime) -> None:
+    archived = True
+    while archived:
+        async with works.db.transaction() as session:
+            archived = await requests_service.archive_next(session, works.city(), now=now)
+
+
+async def seal_audit(works: Works, now: datetime) -> None:
+    async with works.db.transaction() as session:
+        await audit.seal_days(session, now)
 
 
 async def forget_old(works: Works, now: datetime) -> None:
@@ -82,5 +118,8 @@ def jobs(settings: Settings) -> tuple[tuple[str, float, JobFunction], ...]:
     return (
         ("sweep_clocks", settings.jobs.sweep_s, sweep_clocks),
         ("deliver_outbox", settings.jobs.deliver_s, deliver_outbox),
+        ("recalculate_promises", 5.0, recalculate_promises),
+        ("archive_ended", 300.0, archive_ended),
+        ("seal_audit", 600.0, seal_audit),
         ("forget_old", 60.0, forget_old),
     )

@@ -84,7 +84,7 @@ class Ground:
         requests = self.count_requests(name)
         return {
             table: asyncio.run(self._count(name, f"SELECT count(*) FROM {table}")) / requests
-            for table in ("request_events", "request_clocks", "outbox", "idempotency_keys")
+            for table in ("request_events", "outbox", "idempotency_keys")
         }
 
     async def _admin(self, command: str) -> None:

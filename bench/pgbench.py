@@ -22,7 +22,7 @@ from app.grids import queries as grids
 from app.reference import queries as reference
 from app.requests import submission
 from app.requests.city import City
-from app.requests.schemas import SubmitIn
+from app.requests.forms import SubmitIn
 from app.settings import DatabaseSettings
 from app.store.base import new_id
 from app.store.crypto import FieldCipher

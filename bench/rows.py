@@ -60,9 +60,10 @@ LATERAL (SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0')
 (SELECT array_agg(code ORDER BY code) AS categories FROM categories WHERE code LIKE '%.%') AS c
 """
 _REPLIES = """
-INSERT INTO request_replies (request_id, cycle_no, public_reply, factual, solved, by, at)
-SELECT id, 1, '您好，您反映的问题已经安排人员到现场处理完毕，感谢您的监督。', true, 'solved',
-  md5('handler')::uuid, replied_at
+INSERT INTO request_replies
+  (request_id, cycle_no, public_reply, factual, solved, result_type, by, at, sent_at)
+SELECT id, 1, '您好，您反映的问题已经安排人员到现场处理完毕，感谢您的监督。', true,
+  'solved', 'solved', md5('handler')::uuid, replied_at, replied_at
 FROM requests WHERE state = 'closed'
 """
 _RATINGS = """

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from app.cli import doctor, imports, migrate, replay, seed, serve, staff, worker
+from app.cli import audit, doctor, imports, migrate, replay, seed, serve, staff, worker
 
 
 class Commands(typer.Typer):
@@ -34,3 +34,4 @@ cli.command()(doctor.doctor)
 cli.command()(replay.replay)
 cli.add_typer(imports.commands, name="import")
 cli.add_typer(staff.commands, name="staff")
+cli.add_typer(audit.commands, name="audit")

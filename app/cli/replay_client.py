@@ -210,6 +210,7 @@ class People:
         self._handlers: dict[str, Caller] = {}
         self._desks: dict[str | None, Caller] = {}
         self._auditor: Caller | None = None
+        self._supervisor: Caller | None = None
         for login in logins:
             caller = _staff(login.username, login.password)
             match login.role:
@@ -219,6 +220,8 @@ class People:
                     self._desks.setdefault(login.grid, caller)
                 case "auditor":
                     self._auditor = self._auditor or caller
+                case "supervisor":
+                    self._supervisor = self._supervisor or caller
         self.units = tuple(sorted(self._handlers))
 
     def handler(self, unit_code: str | None) -> Caller:
@@ -246,6 +249,13 @@ class People:
         if self._auditor is None:
             raise LoginMissing("no auditor can log in")
         return self._auditor
+
+    @property
+    def supervisor(self) -> Caller:
+        """Raises: LoginMissing."""
+        if self._supervisor is None:
+            raise LoginMissing("no supervisor can log in")
+        return self._supervisor
 
     def resident(self, number: int) -> Caller:
         """One of the synthetic residents of this run."""

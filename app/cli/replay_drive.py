@@ -10,10 +10,11 @@ from app.cli.replay_client import Caller, Client, LoginMissing, People, Refused,
 from app.cli.replay_figures import Driven
 from app.cli.replay_lives import SCORES, Area, Dice, Life, Moment, Outcome, Reach, Return, Ruling
 from app.cli.replay_rows import Row
-from app.domain.lifecycle import Action, State
 from app.domain.matters import ContactMethod, ContactResult, RejectionGround, ReturnReason
 from app.domain.satisfaction import Solved, after_rating, is_satisfied
-from app.requests.schemas import RequestMovedOut, Title
+from app.domain.states import Action, State
+from app.requests.forms import Title
+from app.requests.schemas import RequestMovedOut
 
 _REQUESTS = "/api/v1/requests"
 _TITLE_LIMIT: int = get_args(Title)[1].max_length
@@ -26,6 +27,7 @@ _GROUNDS = (
     RejectionGround.OUTSIDE_AREA,
     RejectionGround.OTHER_BODY,
 )
+_UNSORTED = "other.unsorted"  # what the desk chooses where nothing says what it is about
 # A number that belongs to nobody's phone: the operator's own top-up line.
 _NOBODYS_PHONE = "13800138000"
 
@@ -135,7 +137,9 @@ class Journey:
                 await self._ask(self._desk)
                 await self._supply(State.TRIAGE)
         form = {"ground_code": ground.value, "note": "按规定不予受理，请通过所列渠道反映。"}
-        await self._act(Action.REJECT, self._desk, form, State.REJECTED)
+        await self._act(Action.REJECT, self._desk, form, State.TRIAGE)
+        approval = {"decision": "approve", "note": "情况属实。"}
+        await self._act(Action.REJECT, self._second, approval, State.REJECTED)
         self._driven.cancelled = True
 
     # -- getting to the unit that works on it --------------------------------------------------
@@ -181,9 +185,7 @@ class Journey:
         return self._dice.among("unit", others)
 
     async def _assign(self, unit_code: str) -> None:
-        form = {"unit_code": unit_code}
-        if self._category is not None:
-            form["category_code"] = self._category
+        form = {"unit_code": unit_code, "category_code": self._category or _UNSORTED}
         await self._act(Action.ASSIGN, self._desk, form, State.ASSIGNED)
 
     async def _sign(self) -> None:
@@ -230,7 +232,7 @@ class Journey:
         for result in calls:
             form = {"method": method.value, "result": result.value, "note": "按登记方式联系。"}
             await self._act(Action.CONTACT, self._handler, form, State.IN_PROGRESS)
-        self._driven.reached = ContactResult.REACHED in calls
+        self._driven.reached = self._driven.reached or ContactResult.REACHED in calls
         if self._driven.reached is not (self._now.contacted_at is not None):
             raise RowFailed("contact", f"contacted_at is {self._now.contacted_at}")
 
@@ -264,6 +266,7 @@ class Journey:
 
     async def _supply(self, back_to: State) -> None:
         await self._act(Action.SUPPLY, self._resident, {"text": "就在村口路东。"}, back_to)
+        self._driven.reached = True  # whoever has answered was reached
 
     async def _withdraw(self) -> None:
         await self._act(Action.WITHDRAW, self._resident, {}, State.WITHDRAWN)
@@ -299,6 +302,14 @@ class Journey:
     def _desk(self) -> Caller:
         try:
             return self._world.people.desk(self._now.grid.code if self._now.grid else None)
+        except LoginMissing as missing:
+            raise RowFailed("log in", str(missing)) from None
+
+    @property
+    def _second(self) -> Caller:
+        """Who approves what the desk has asked for."""
+        try:
+            return self._world.people.supervisor
         except LoginMissing as missing:
             raise RowFailed("log in", str(missing)) from None
 

@@ -61,7 +61,8 @@ class Tally:
                 request.contacted_at is not None and request.contacted_at <= request.contact_due_at
             )
             grown.append((Measure.CONTACT_ON_TIME, on_time))
-        elif not driven.cancelled:
+        elif not (driven.cancelled or driven.replied):
+            # Answered without being reached: tried often enough in time, which counts for neither.
             self._waiting.append((request.contact_due_at, Measure.CONTACT_ON_TIME, keys))
         for measure, counts in grown:
             self._grow(keys, measure, counts=counts)

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from app.domain.sla import Metric, due_day, extend
+from app.domain.states import Action
 from app.domain.working_time import WorkingCalendar
 
 
@@ -111,8 +112,24 @@ LADDER: dict[Metric, tuple[tuple[Level, When], ...]] = {
     Metric.COTASK:    ((Level.DUE_SOON_1, _working_days(-1)), (Level.BREACH_1, _DUE)),
     Metric.SUPERVISE: ((Level.BREACH_1, _DUE),),
     Metric.RETURN:    (),                        # a window, not a duty
+    Metric.INFO: (
+        (Level.REMIND_1,   _morning(2)),         # resident
+        (Level.REMIND_2,   _morning(4)),
+        (Level.EXPIRED,    _DUE),                # the desk confirms
+    ),
+    Metric.SUSPENSION: ((Level.EXPIRED, _DUE),),  # work goes on
 }
 # fmt: on
+
+
+# What the clock itself does at a rung, besides telling of it.
+AUTOMATIC: dict[tuple[Metric, Level], Action] = {
+    (Metric.ACCEPT, Level.BREACH_1): Action.AUTO_SIGN,
+    (Metric.RATE, Level.EXPIRED): Action.AUTO_CLOSE,
+    (Metric.SUSPENSION, Level.EXPIRED): Action.RESUME,
+    (Metric.REPLY, Level.BREACH_1): Action.DECIDE_EXTENSION,  # refuses what nobody decided
+    (Metric.REPLY, Level.BREACH_3): Action.SUPERVISE,
+}
 
 
 def first_rung(

@@ -34,6 +34,8 @@ class RequestMoved(RequestEvent):
     action: str
     state: str
     actor_id: str | None = None
+    meaning: str | None = None  # which of the things the action can mean: "ask", "approve", ...
+    co_unit_code: str | None = None  # of the co-task it was about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +48,19 @@ class ClockFired(RequestEvent):
     fired_late_by_s: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromiseMoved(RequestEvent):
+    """A published calendar moved what was promised to the resident."""
+
+    metric: str  # contact or reply
+    due_before: str
+    due_after: str
+    provisional: bool
+    calendar_version: int
+
+
 KINDS: dict[str, type[RequestEvent]] = {
-    kind.__name__: kind for kind in (RequestSubmitted, RequestMoved, ClockFired)
+    kind.__name__: kind for kind in (RequestSubmitted, RequestMoved, ClockFired, PromiseMoved)
 }
 
 

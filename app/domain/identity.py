@@ -50,8 +50,11 @@ class Permission(StrEnum):
     REQUEST_READ = "request_read"
     REQUEST_ACT = "request_act"  # which action: lifecycle.TRANSITIONS
     REQUEST_RATE = "request_rate"
+    PERSONAL_REVEAL = "personal_reveal"  # of which request: requests.reveal
+    AUDIT_READ = "audit_read"
     STATISTICS_READ = "statistics_read"
     CALENDAR_SIMULATE = "calendar_simulate"
+    CALENDAR_PUBLISH = "calendar_publish"  # and to preview what that would move
 
 
 _EVERYBODY = frozenset(Role) - {Role.SYSTEM}
@@ -66,8 +69,11 @@ GRANTS: dict[Permission, frozenset[Role]] = {
     Permission.REQUEST_READ: _EVERYBODY,
     Permission.REQUEST_ACT: _GRID | _UNIT | {Role.RESIDENT, Role.DISPATCHER, Role.SUPERVISOR},
     Permission.REQUEST_RATE: frozenset({Role.RESIDENT}),
+    Permission.PERSONAL_REVEAL: _GRID | _UNIT | {Role.DISPATCHER, Role.SUPERVISOR},
+    Permission.AUDIT_READ: frozenset({Role.AUDITOR, Role.SUPERVISOR}),
     Permission.STATISTICS_READ: frozenset({Role.AUDITOR, Role.SUPERVISOR, Role.ADMIN}),
     Permission.CALENDAR_SIMULATE: frozenset({Role.ADMIN}),
+    Permission.CALENDAR_PUBLISH: frozenset({Role.ADMIN}),
 }
 
 

@@ -1,151 +1,22 @@
-"""The life of a citizen request, as tables.
+"""The life of a citizen request, as one table.
 
 Read ``TRANSITIONS`` from top to bottom: it is the workflow. The API, the buttons, the permission
-check and the clocks are derived from it, so a change is made here and nowhere else. Chinese names
-of states and actions stand in ``STATE_TEXT`` and ``ACTION_TEXT``.
+check and the diagram in the docs are derived from it, so a change is made here and nowhere else.
 
-Source: the workflow's table of states and actions; numbers in comments are its row numbers.
+Numbers in comments are the rows of the workflow page, which is the source of the table. Where a
+step needs two people (suspension, rejection, a second look at a reply), the same action is taken
+twice: the first asks, the second, somebody else, decides.
 """
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
-from enum import StrEnum
+from datetime import datetime
 
 from app.domain.errors import Conflict, Forbidden, Invalid
-from app.domain.identity import Role
-
-
-class State(StrEnum):
-    SUBMITTED = "submitted"
-    NEED_INFO = "need_info"
-    TRIAGE = "triage"
-    ASSIGNED = "assigned"
-    RETURN_REVIEW = "return_review"
-    IN_PROGRESS = "in_progress"
-    SUSPENDED = "suspended"
-    REPLY_REVIEW = "reply_review"
-    REPLIED = "replied"
-    REOPEN_REVIEW = "reopen_review"
-    CLOSED = "closed"
-    REJECTED = "rejected"
-    WITHDRAWN = "withdrawn"
-    MERGED = "merged"
-    ARCHIVED = "archived"
-
-
-class Action(StrEnum):
-    SUBMIT = "submit"
-    ASSIGN = "assign"
-    QUEUE = "queue"
-    ASK_INFO = "ask_info"
-    SUPPLY = "supply"
-    SIGN = "sign"
-    RETURN = "return"
-    DECIDE_RETURN = "decide_return"
-    CONTACT = "contact"
-    REPLY = "reply"
-    RATE = "rate"
-    AUTO_CLOSE = "auto_close"
-    REJECT = "reject"
-    WITHDRAW = "withdraw"
-
-
-# fmt: off
-STATE_TEXT: dict[State, tuple[str, str]] = {
-    #                    staff        resident
-    State.SUBMITTED:     ("待受理",    "已提交"),
-    State.NEED_INFO:     ("待补充",    "请补充材料"),
-    State.TRIAGE:        ("待派单",    "已受理"),
-    State.ASSIGNED:      ("待签收",    "已派单"),
-    State.RETURN_REVIEW: ("退单待审",  "已派单"),
-    State.IN_PROGRESS:   ("办理中",    "办理中"),
-    State.SUSPENDED:     ("已挂起",    "暂缓办理"),
-    State.REPLY_REVIEW:  ("答复待审",  "办理中"),
-    State.REPLIED:       ("已答复",    "已答复，请评价"),
-    State.REOPEN_REVIEW: ("申请重办待审", "复核中"),
-    State.CLOSED:        ("已办结",    "已办结"),
-    State.REJECTED:      ("不予受理",  "不予受理"),
-    State.WITHDRAWN:     ("已撤回",    "已撤回"),
-    State.MERGED:        ("已并单",    "已合并办理"),
-    State.ARCHIVED:      ("已归档",    "已归档"),
-}
-
-ACTION_TEXT: dict[Action, str] = {
-    Action.SUBMIT: "提交",
-    Action.ASSIGN: "派单",
-    Action.QUEUE: "转人工",
-    Action.ASK_INFO: "要求补充",
-    Action.SUPPLY: "补充",
-    Action.SIGN: "签收",
-    Action.RETURN: "退单",
-    Action.DECIDE_RETURN: "退单审核",
-    Action.CONTACT: "联系登记",
-    Action.REPLY: "答复",
-    Action.RATE: "评价",
-    Action.AUTO_CLOSE: "超期默认办结",
-    Action.REJECT: "不予受理",
-    Action.WITHDRAW: "撤回",
-}
-# fmt: on
-
-FINAL = frozenset({State.CLOSED, State.REJECTED, State.WITHDRAWN, State.MERGED, State.ARCHIVED})
-OPEN = frozenset(State) - FINAL
-
-
-class Clock(StrEnum):
-    """What a clock does while a request is in a state."""
-
-    RUNS = "runs"
-    STANDS = "stands"
-    ENDED = "ended"  # stopped: met or missed
-    CANCELLED = "cancelled"  # neither met nor missed
-
-
-# What the reply clock does on entering a state. The contact clock never stands: it ends with the
-# first successful contact, whatever the state, and is cancelled where the reply clock is.
-# fmt: off
-REPLY_CLOCK: dict[State, Clock] = {
-    State.SUBMITTED:     Clock.RUNS,
-    State.NEED_INFO:     Clock.STANDS,  # the resident has the ball
-    State.TRIAGE:        Clock.RUNS,
-    State.ASSIGNED:      Clock.RUNS,
-    State.RETURN_REVIEW: Clock.RUNS,    # units arguing cost the resident nothing
-    State.IN_PROGRESS:   Clock.RUNS,
-    State.SUSPENDED:     Clock.STANDS,
-    State.REPLY_REVIEW:  Clock.RUNS,    # an answer nobody has sent is no answer
-    State.REPLIED:       Clock.ENDED,
-    State.REOPEN_REVIEW: Clock.ENDED,
-    State.CLOSED:        Clock.ENDED,
-    State.REJECTED:      Clock.CANCELLED,
-    State.WITHDRAWN:     Clock.CANCELLED,
-    State.MERGED:        Clock.CANCELLED,
-    State.ARCHIVED:      Clock.ENDED,
-}
-# fmt: on
-
-
-class Guard(StrEnum):
-    """A condition on the request itself. ``domain.guards`` knows how each is found out."""
-
-    CONTACTED = "contacted"
-    INFO_ROUNDS_LEFT = "info_rounds_left"
-    RETURN_WINDOW_OPEN = "return_window_open"
-    NOT_RETURNED_BEFORE = "not_returned_before"
-    RATING_WINDOW_OPEN = "rating_window_open"
-    RATING_WINDOW_OVER = "rating_window_over"
-
-
-GUARD_TEXT: dict[Guard, str] = {
-    Guard.CONTACTED: "请先登记与诉求人的联系",
-    Guard.INFO_ROUNDS_LEFT: "本轮办理已两次要求补充，不能再次要求",
-    Guard.RETURN_WINDOW_OPEN: "已超过退单时限",
-    Guard.NOT_RETURNED_BEFORE: "本单位已退过此单，不能再次退单",
-    Guard.RATING_WINDOW_OPEN: "评价期限已过",
-    Guard.RATING_WINDOW_OVER: "评价期限未到",
-}
-
-INFO_ROUNDS_PER_CYCLE = 2
-DILIGENT_ATTEMPTS = 3  # failed attempts that stand for a contact (已尽责未联系上)
+from app.domain.guards import GUARD_TEXT, Facts, Guard
+from app.domain.guards import closed as closed_guards
+from app.domain.identity import Actor, Role
+from app.domain.states import ACTION_TEXT, OPEN, STATE_TEXT, Action, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,59 +31,104 @@ class Transition:
     guards: tuple[Guard, ...] = ()
 
 
-S, A, R = State, Action, Role
-RESIDENT = frozenset({R.RESIDENT})
+S, A, R, C = State, Action, Role, Guard
+RESIDENT = frozenset({R.RESIDENT})  # whose request it is
 GRID = frozenset({R.GRID_LEADER, R.MICRO_GRID_LEADER})
 DESK = frozenset({R.DISPATCHER})
+CITY = frozenset({R.SUPERVISOR})
 HANDLER = frozenset({R.HANDLER})
-UNIT = frozenset({R.HANDLER, R.UNIT_LEADER})
+LEADER = frozenset({R.UNIT_LEADER})
+UNIT = HANDLER | LEADER
 CLOCKWORK = frozenset({R.SYSTEM})
 
 RESUMABLE = (S.SUBMITTED, S.TRIAGE, S.IN_PROGRESS)  # where NEED_INFO can have come from
-INFO = (Guard.INFO_ROUNDS_LEFT,)
-RETURNABLE = (Guard.RETURN_WINDOW_OPEN, Guard.NOT_RETURNED_BEFORE)
+WORKED_ON = (S.ASSIGNED, S.IN_PROGRESS)
+BEFORE_REPLY = (S.SUBMITTED, S.TRIAGE, S.ASSIGNED, S.RETURN_REVIEW, S.IN_PROGRESS, S.NEED_INFO,
+                S.SUSPENDED, S.REPLY_REVIEW)  # fmt: skip
+IN_ORDER = tuple(state for state in State if state in OPEN)
+IN_HAND = (S.ASSIGNED, S.RETURN_REVIEW, S.IN_PROGRESS, S.SUSPENDED, S.REPLY_REVIEW)  # of a unit
+ENDED = (S.CLOSED, S.REJECTED, S.WITHDRAWN, S.MERGED)  # and not yet archived
+
+
+def _rows(
+    sources: Iterable[State],
+    action: Action,
+    targets: tuple[State, ...] | None,
+    by: Set[Role],
+    *guards: Guard,
+    note: bool = False,
+) -> tuple[Transition, ...]:
+    """One row for each source; ``targets`` None: the request stays where it is.
+
+    A unit sees a request when it answers for it, or for a part of it: it acts on the whole only in
+    the first case.
+    """
+    if by & UNIT and action is not A.CO_FEEDBACK:
+        guards = (C.HOST_UNIT, *guards)
+    return tuple(
+        Transition(source, action, targets or (source,), by, note, guards) for source in sources
+    )
+
 
 # fmt: off
 TRANSITIONS: tuple[Transition, ...] = (
-    #          from             action           to                               by
-    Transition(S.SUBMITTED,     A.ASSIGN,        (S.ASSIGNED,),                   DESK | CLOCKWORK),          # 2
-    Transition(S.TRIAGE,        A.ASSIGN,        (S.ASSIGNED,),                   DESK | CLOCKWORK),
-    Transition(S.SUBMITTED,     A.QUEUE,         (S.TRIAGE,),                     CLOCKWORK),                 # 3
-    Transition(S.SUBMITTED,     A.ASK_INFO,      (S.NEED_INFO,),                  DESK,                       # 4
-               note_required=True, guards=INFO),
-    Transition(S.TRIAGE,        A.ASK_INFO,      (S.NEED_INFO,),                  DESK,
-               note_required=True, guards=INFO),
-    Transition(S.IN_PROGRESS,   A.ASK_INFO,      (S.NEED_INFO,),                  DESK | HANDLER,
-               note_required=True, guards=INFO),
-    Transition(S.NEED_INFO,     A.SUPPLY,        RESUMABLE,                       RESIDENT,                   # 5
-               note_required=True),
-    Transition(S.ASSIGNED,      A.SIGN,          (S.IN_PROGRESS,),                UNIT),                      # 7
-    Transition(S.ASSIGNED,      A.RETURN,        (S.RETURN_REVIEW,),              UNIT,                       # 9
-               note_required=True, guards=RETURNABLE),
-    Transition(S.IN_PROGRESS,   A.RETURN,        (S.RETURN_REVIEW,),              UNIT,
-               note_required=True, guards=RETURNABLE),
-    Transition(S.RETURN_REVIEW, A.DECIDE_RETURN, (S.ASSIGNED, S.IN_PROGRESS, S.TRIAGE), DESK,                 # 10
-               note_required=True),
-    Transition(S.TRIAGE,        A.CONTACT,       (S.TRIAGE,),                     UNIT | GRID | DESK),        # 12
-    Transition(S.ASSIGNED,      A.CONTACT,       (S.ASSIGNED,),                   UNIT | GRID | DESK),
-    Transition(S.RETURN_REVIEW, A.CONTACT,       (S.RETURN_REVIEW,),              UNIT | GRID | DESK),
-    Transition(S.IN_PROGRESS,   A.CONTACT,       (S.IN_PROGRESS,),                UNIT | GRID | DESK),
-    Transition(S.IN_PROGRESS,   A.REPLY,         (S.REPLIED, S.REPLY_REVIEW),     HANDLER,                    # 21
-               guards=(Guard.CONTACTED,)),
-    Transition(S.REPLIED,       A.RATE,          (S.CLOSED, S.REOPEN_REVIEW),     RESIDENT,                   # 23
-               guards=(Guard.RATING_WINDOW_OPEN,)),
-    Transition(S.REPLIED,       A.AUTO_CLOSE,    (S.CLOSED,),                     CLOCKWORK,                  # 24
-               guards=(Guard.RATING_WINDOW_OVER,)),
-    Transition(S.SUBMITTED,     A.REJECT,        (S.REJECTED,),                   DESK, note_required=True),  # 28
-    Transition(S.TRIAGE,        A.REJECT,        (S.REJECTED,),                   DESK, note_required=True),
-    Transition(S.NEED_INFO,     A.REJECT,        (S.REJECTED,),                   DESK, note_required=True),
-    *(Transition(state,         A.WITHDRAW,      (S.WITHDRAWN,),                  RESIDENT)                   # 30
-      for state in (S.SUBMITTED, S.TRIAGE, S.ASSIGNED, S.RETURN_REVIEW, S.IN_PROGRESS, S.NEED_INFO,
-                    S.SUSPENDED)),
+    #     from                            action               to                            by            guards
+    *_rows((S.SUBMITTED, S.TRIAGE),       A.ASSIGN,            (S.ASSIGNED,),                DESK | CLOCKWORK),                     # 2
+    *_rows((S.SUBMITTED,),                A.QUEUE,             (S.TRIAGE,),                  CLOCKWORK),                            # 3
+    *_rows((S.SUBMITTED, S.TRIAGE),       A.ASK_INFO,          (S.NEED_INFO,),               DESK,         C.INFO_ROUNDS_LEFT, note=True),  # 4
+    *_rows((S.IN_PROGRESS,),              A.ASK_INFO,          (S.NEED_INFO,),               DESK | HANDLER, C.INFO_ROUNDS_LEFT, note=True),
+    *_rows((S.NEED_INFO,),                A.SUPPLY,            RESUMABLE,                    RESIDENT,     C.INFO_WINDOW_OPEN, note=True),  # 5
+    *_rows((S.NEED_INFO,),                A.EXPIRE_INFO,       (*RESUMABLE, S.CLOSED),       DESK,         C.INFO_WINDOW_OVER, note=True),  # 6
+    *_rows((S.ASSIGNED,),                 A.SIGN,              (S.IN_PROGRESS,),             UNIT),                                 # 7
+    *_rows((S.ASSIGNED,),                 A.AUTO_SIGN,         (S.IN_PROGRESS,),             CLOCKWORK),                            # 8
+    *_rows(WORKED_ON,                     A.RETURN,            (S.RETURN_REVIEW,),           UNIT,         C.UNIT_NOT_FIXED, C.RETURN_WINDOW_OPEN, C.NOT_RETURNED_BEFORE, note=True),  # 9
+    *_rows((S.RETURN_REVIEW,),            A.DECIDE_RETURN,     (S.ASSIGNED, S.IN_PROGRESS, S.TRIAGE), DESK | CITY, C.ARBITRATION, note=True),  # 10
+    *_rows(WORKED_ON,                     A.TRANSFER,          None,                         LEADER | DESK, C.HOPS_LEFT, note=True),  # 11
+    *_rows((S.TRIAGE, S.ASSIGNED, S.RETURN_REVIEW, S.IN_PROGRESS), A.CONTACT, None,          UNIT | GRID | DESK),                   # 12
+    *_rows(WORKED_ON,                     A.CO_ASSIGN,         None,                         DESK | LEADER),                        # 13
+    *_rows(WORKED_ON,                     A.CO_FEEDBACK,       None,                         UNIT | DESK,  C.CO_TASK_OPEN),         # 14
+    *_rows((S.IN_PROGRESS, S.SUSPENDED),  A.REQUEST_EXTENSION, None,                         UNIT,         C.CONTACTED, C.EXTENSION_FREE, C.EXTENSION_IN_TIME, note=True),  # 15
+    *_rows((S.NEED_INFO, S.RETURN_REVIEW, S.IN_PROGRESS, S.SUSPENDED, S.REPLY_REVIEW),
+                                          A.DECIDE_EXTENSION,  None,                         DESK | CITY | CLOCKWORK, C.EXTENSION_PENDING, C.EXTENSION_DECIDER),  # 16
+    *_rows((S.IN_PROGRESS,),              A.SUSPEND,           (S.IN_PROGRESS, S.SUSPENDED), LEADER | DESK, C.CONTACTED, C.SUSPENSION_ASKED, note=True),  # 17
+    *_rows((S.SUSPENDED,),                A.RESUME,            (S.IN_PROGRESS,),             LEADER | DESK | RESIDENT | CLOCKWORK), # 18
+    *_rows((S.TRIAGE, S.ASSIGNED, S.RETURN_REVIEW, S.IN_PROGRESS, S.SUSPENDED), A.URGE, None, RESIDENT | DESK, C.URGE_ALLOWED),     # 19
+    *_rows((S.MERGED,),                   A.URGE,              None,                         RESIDENT,     C.URGE_ALLOWED),         # a follower's goes to the master
+    *_rows(IN_ORDER,                      A.SUPERVISE,         None,                         CITY | LEADER | CLOCKWORK, C.ORDER_TO_ANSWER, note=True),  # 20
+    *_rows((S.CLOSED,),                   A.SUPERVISE,         None,                         LEADER,       C.ORDER_TO_ANSWER, note=True),  # what was ordered is answered
+    *_rows((S.IN_PROGRESS,),              A.REPLY,             (S.REPLIED, S.REPLY_REVIEW),  HANDLER,      C.CONTACTED, C.CO_TASKS_DONE),  # 21
+    *_rows((S.REPLY_REVIEW,),             A.DECIDE_REPLY,      (S.REPLIED, S.IN_PROGRESS),   LEADER,       C.NOT_THE_DRAFTER),      # 22
+    *_rows((S.REPLIED,),                  A.RATE,              (S.CLOSED, S.REOPEN_REVIEW),  RESIDENT,     C.RATING_WINDOW_OPEN),   # 23
+    *_rows((S.CLOSED,),                   A.RATE,              (S.CLOSED, S.REOPEN_REVIEW),  RESIDENT,     C.ANSWERED, C.RATING_WINDOW_OPEN),
+    *_rows((S.MERGED,),                   A.RATE,              None,                         RESIDENT,     C.ANSWERED, C.RATING_WINDOW_OPEN),
+    *_rows((S.REPLIED,),                  A.AUTO_CLOSE,        (S.CLOSED,),                  CLOCKWORK,    C.RATING_WINDOW_OVER),   # 24
+    *_rows((S.REPLIED,),                  A.CALL_BACK,         (S.REPLIED, S.REOPEN_REVIEW), DESK | CITY,  C.SAMPLED, C.NOT_CALLED_BACK),  # 25
+    *_rows((S.CLOSED,),                   A.CALL_BACK,         (S.CLOSED, S.REOPEN_REVIEW),  DESK | CITY,  C.SAMPLED, C.NOT_CALLED_BACK),
+    *_rows((S.REPLIED, S.CLOSED, S.REJECTED), A.REQUEST_REOPEN,    (S.REOPEN_REVIEW,),           RESIDENT,     C.REOPEN_WINDOW_OPEN, note=True),  # 26
+    *_rows((S.REOPEN_REVIEW,),            A.DECIDE_REOPEN,     (S.ASSIGNED, S.CLOSED, S.REJECTED), DESK | CITY, C.REOPEN_DECIDER, note=True),  # 27
+    *_rows((S.SUBMITTED,),                A.REJECT,            (S.SUBMITTED, S.REJECTED),    DESK | CITY,  C.SECOND_PERSON, note=True),  # 28
+    *_rows((S.TRIAGE,),                   A.REJECT,            (S.TRIAGE, S.REJECTED),       DESK | CITY,  C.SECOND_PERSON, note=True),
+    *_rows((S.NEED_INFO,),                A.REJECT,            (S.NEED_INFO, S.REJECTED),    DESK | CITY,  C.SECOND_PERSON, note=True),
+    *_rows((S.REJECTED,),                 A.APPEAL,            (S.REOPEN_REVIEW,),           RESIDENT,     C.REOPEN_WINDOW_OPEN, note=True),  # 29
+    *_rows(BEFORE_REPLY[:-1],             A.WITHDRAW,          (S.WITHDRAWN,),               RESIDENT,     C.NO_FOLLOWERS),         # 30
+    *_rows(BEFORE_REPLY,                  A.MERGE,             (S.MERGED,),                  DESK,         C.NO_FOLLOWERS),         # 31
+    *_rows((S.MERGED,),                   A.UNMERGE,           (S.TRIAGE,),                  DESK, note=True),                      # 32
+    *_rows((S.IN_PROGRESS,),              A.UNMERGE,           None,                         DESK, note=True),
+    *_rows((S.SUBMITTED, S.TRIAGE),       A.SETTLE,            (S.REPLIED,),                 GRID,         C.GRID_MATTER, C.CONTACTED),  # 33
+    *(row for state in IN_HAND for row in _rows(
+        (state,),                         A.RECLASSIFY,        (state, S.TRIAGE),            DESK | HANDLER, note=True)),           # 34
+    *_rows((S.SUBMITTED, S.NEED_INFO, S.TRIAGE, S.REPLIED, S.REOPEN_REVIEW), A.RECLASSIFY, None,   DESK | HANDLER, note=True),
+    *_rows(ENDED,                         A.ARCHIVE,           (S.ARCHIVED,),                CLOCKWORK,    C.ARCHIVABLE),           # 35
+    *_rows((S.CLOSED, S.ARCHIVED),        A.CORRECT,           None,                         CITY, note=True),                      # 36
 )
 # fmt: on
 
 _BY_STEP = {(t.source, t.action): t for t in TRANSITIONS}
+_BY_STATE = {
+    (state, role): tuple(t for t in TRANSITIONS if t.source is state and role in t.by)
+    for state in State
+    for role in Role
+}
 
 
 class IllegalStep(Conflict):
@@ -241,35 +157,33 @@ class GuardClosed(Conflict):
 
 def open_actions(state: State, *, by: Role) -> tuple[Transition, ...]:
     """What ``by`` may do in ``state``, in table order, guards not yet asked."""
-    return tuple(t for t in TRANSITIONS if t.source is state and by in t.by)
+    return _BY_STATE.get((state, by), ())
 
 
 def take(
-    state: State, action: Action, *, by: Role, note: str = "", closed: Set[Guard] = frozenset()
+    state: State, action: Action, *, by: Actor, facts: Facts, now: datetime, note: str = ""
 ) -> Transition:
     """Return the transition that ``action`` means in ``state``, or say why not.
 
     Pure: it changes nothing. The caller moves the request to one of ``.targets``.
 
-    Args:
-        closed: the guards that stop this request now.
-
     Raises:
         StepForbidden: the action exists, but nowhere for this role.
         IllegalStep: not from this state; ``allowed`` lists what is.
+        GuardClosed: a guard of the row is closed; ``guard`` names the first of them.
         NoteMissing: the row asks for a reason and ``note`` is blank.
-        GuardClosed: a guard of the row is closed; ``guard`` names it.
     """
-    if not any(t.action is action and by in t.by for t in TRANSITIONS):
+    if not any(t.action is action and by.role in t.by for t in TRANSITIONS):
         raise StepForbidden(action=action)
     step = _BY_STEP.get((state, action))
-    if step is None or by not in step.by:
+    if step is None or by.role not in step.by:
         raise IllegalStep(
             f"当前状态为“{STATE_TEXT[state][0]}”，不能{ACTION_TEXT[action]}。",
             state=state,
             action=action,
-            allowed=[t.action for t in open_actions(state, by=by)],
+            allowed=[t.action for t in open_actions(state, by=by.role)],
         )
+    closed = closed_guards(step.guards, facts, actor=by, now=now)
     for guard in step.guards:
         if guard in closed:
             raise GuardClosed(f"{GUARD_TEXT[guard]}。", action=action, guard=guard)

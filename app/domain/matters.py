@@ -94,6 +94,46 @@ REJECTION_GROUND_TEXT: dict[RejectionGround, str] = {
     RejectionGround.UNREACHABLE: "两次要求补充后仍无有效内容",
 }
 
+
+class ExtensionReason(StrEnum):
+    SURVEY = "survey"
+    COORDINATION = "coordination"
+    CONSTRUCTION = "construction"
+    WEATHER = "weather"
+    OTHER = "other"
+
+
+EXTENSION_REASON_TEXT: dict[ExtensionReason, str] = {
+    ExtensionReason.SURVEY: "情况复杂，需调查核实",
+    ExtensionReason.COORDINATION: "需多单位协调",
+    ExtensionReason.CONSTRUCTION: "需施工",
+    ExtensionReason.WEATHER: "天气原因",
+    ExtensionReason.OTHER: "其他",
+}
+
+
+class PauseReason(StrEnum):
+    """Why the reply clock may stand. The last one is the desk's asking, the others suspensions."""
+
+    JUDGMENT = "judgment"
+    APPROVAL = "approval"
+    WEATHER = "weather"
+    RESIDENT_WISH = "resident_wish"
+    CONSTRUCTION_PLAN = "construction_plan"
+    NEED_INFO = "need_info"
+
+
+PAUSE_REASON_TEXT: dict[PauseReason, str] = {
+    PauseReason.JUDGMENT: "等待司法、仲裁结果",
+    PauseReason.APPROVAL: "需上级审批",
+    PauseReason.WEATHER: "汛期或天气不可施工",
+    PauseReason.RESIDENT_WISH: "诉求人要求暂缓",
+    PauseReason.CONSTRUCTION_PLAN: "施工计划期",
+    PauseReason.NEED_INFO: "等待诉求人补充",
+}
+SUSPENSION_DAYS = 90
+
+
 # Words after which the answer to a submission also names the emergency numbers.
 _EMERGENCY: dict[str, str] = {
     "着火": "119", "起火": "119", "火灾": "119", "爆炸": "119", "燃气泄漏": "119",

@@ -1,8 +1,10 @@
 """Was it good? What a resident's answer means, in words and for what happens next."""
 
 from enum import IntEnum, StrEnum
+from hashlib import sha256
+from uuid import UUID
 
-from app.domain.lifecycle import State
+from app.domain.states import State
 
 
 class Solved(StrEnum):
@@ -15,6 +17,23 @@ SOLVED_TEXT: dict[Solved, str] = {
     Solved.SOLVED: "已解决",
     Solved.PARTLY: "部分解决",
     Solved.UNSOLVED: "未解决",
+}
+
+
+class ReplyResult(StrEnum):
+    """How an answer ends the matter."""
+
+    SOLVED = "solved"
+    PARTLY = "partly"
+    EXPLAINED = "explained"
+    PLANNED = "planned"  # with the day on which it is to be done
+
+
+REPLY_RESULT_TEXT: dict[ReplyResult, str] = {
+    ReplyResult.SOLVED: "已解决",
+    ReplyResult.PARTLY: "部分解决",
+    ReplyResult.EXPLAINED: "解释答复",
+    ReplyResult.PLANNED: "列入计划",
 }
 
 
@@ -71,3 +90,12 @@ def after_rating(*, satisfaction: int, solved: Solved, cycle_no: int) -> State:
     """
     good = is_satisfied(satisfaction) and solved is not Solved.UNSOLVED
     return State.CLOSED if good or cycle_no > 1 else State.REOPEN_REVIEW
+
+
+SAMPLED_ONE_IN = 10  # 回访: how many replies are asked after
+
+
+def is_sampled(request_id: UUID, cycle_no: int) -> bool:
+    """Whether a reply is in the call-back sample: fixed for ever, and nobody's choice."""
+    digest = sha256(request_id.bytes + bytes([cycle_no % 256])).digest()
+    return int.from_bytes(digest[:4]) % SAMPLED_ONE_IN == 0

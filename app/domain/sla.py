@@ -32,6 +32,8 @@ class Metric(StrEnum):
     REVIEW = "review"
     RATE = "rate"
     SUPERVISE = "supervise"
+    INFO = "info"
+    SUSPENSION = "suspension"
 
 
 METRIC_TEXT: dict[Metric, str] = {
@@ -43,6 +45,8 @@ METRIC_TEXT: dict[Metric, str] = {
     Metric.REVIEW: "重办审核",
     Metric.RATE: "评价窗口",
     Metric.SUPERVISE: "督办",
+    Metric.INFO: "补充期限",
+    Metric.SUSPENSION: "挂起期限",
 }
 
 
@@ -221,6 +225,19 @@ def natural_days_later(calendar: WorkingCalendar, since: datetime, days: int) ->
     return calendar.end_of_day(calendar.local_date(since) + timedelta(days=days))
 
 
+def working_days_earlier(calendar: WorkingCalendar, due_at: datetime, days: int) -> datetime:
+    """The due instant ``days`` working days earlier: 24:00 of that day.
+
+    Raises: CalendarCoverageError.
+    """
+    return calendar.end_of_day(calendar.nth_working_day_before(due_day(calendar, due_at), days))
+
+
+def start_of_day(calendar: WorkingCalendar, day: date) -> datetime:
+    """00:00 of a local date."""
+    return calendar.end_of_day(day - _ONE_DAY)
+
+
 # -- met or missed ----------------------------------------------------------------------------
 
 
@@ -276,6 +293,17 @@ def due_after_pause(
     return _moved(calendar, due_at, new_day)
 
 
+def merged(pauses: Iterable[Pause]) -> list[Pause]:
+    """Pauses in order, overlapping and touching ones as one."""
+    whole: list[Pause] = []
+    for pause in sorted(pauses, key=lambda pause: pause.paused_at):
+        if whole and pause.paused_at <= whole[-1].resumed_at:
+            last = whole.pop()
+            pause = Pause(last.paused_at, max(last.resumed_at, pause.resumed_at))
+        whole.append(pause)
+    return whole
+
+
 def due_after_pauses(
     calendar: WorkingCalendar, due_at: datetime, pauses: Iterable[Pause]
 ) -> datetime:
@@ -283,13 +311,7 @@ def due_after_pauses(
 
     Raises: CalendarCoverageError.
     """
-    merged: list[Pause] = []
-    for pause in sorted(pauses, key=lambda pause: pause.paused_at):
-        if merged and pause.paused_at <= merged[-1].resumed_at:
-            last = merged.pop()
-            pause = Pause(last.paused_at, max(last.resumed_at, pause.resumed_at))
-        merged.append(pause)
-    for pause in merged:
+    for pause in merged(pauses):
         due_at = due_after_pause(
             calendar, due_at, paused_at=pause.paused_at, resumed_at=pause.resumed_at
         )

@@ -29,6 +29,7 @@ class CursorInvalid(Invalid):
 async def get_inbox(
     actor: Owner,
     db: Db,
+    now: Now,
     unread: bool = False,
     limit: PageLimit = 20,
     cursor: Line | None = None,
@@ -38,7 +39,7 @@ async def get_inbox(
         raise CursorInvalid
     before = int(cursor) if cursor else None
     rows, unread_count = await queries.page(
-        db, actor=actor, unread_only=unread, before=before, limit=limit
+        db, actor=actor, unread_only=unread, before=before, limit=limit, now=now
     )
     items = [
         {
@@ -49,6 +50,7 @@ async def get_inbox(
             "title": row["title"],
             "body": row["body"],
             "occurred_at": row["occurred_at"],
+            "fired_late_by_s": row["fired_late_by_s"],
             "read": row["read_at"] is not None,
         }
         for row in rows[:limit]

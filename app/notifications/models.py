@@ -13,7 +13,15 @@ class InboxMessage(Base):
     """One message to one person about one event. The key keeps a retry from telling it twice."""
 
     __tablename__ = "inbox_messages"
-    __table_args__ = (Index("ix_inbox_messages_recipient", "recipient_id", text("event_key DESC")),)
+    __table_args__ = (
+        Index("ix_inbox_messages_recipient", "recipient_id", text("event_key DESC")),
+        Index(
+            "ix_inbox_messages_unread",
+            "recipient_id",
+            "visible_at",
+            postgresql_where=text("read_at IS NULL"),
+        ),
+    )
 
     # Later events have higher keys: the order of the inbox.
     event_key: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # the outbox row's
@@ -25,4 +33,6 @@ class InboxMessage(Base):
     body: Mapped[str] = mapped_column(Text)
     occurred_at: Mapped[datetime]  # when it happened
     created_at: Mapped[datetime]  # when it was told
+    visible_at: Mapped[datetime]  # from when it is shown; later than told in quiet hours
+    fired_late_by_s: Mapped[int | None]  # of a clock's rung that was noticed late
     read_at: Mapped[datetime | None]

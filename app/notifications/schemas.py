@@ -8,6 +8,11 @@ from app.web.wire import Instant, WireIn, WireOut
 
 
 class MessageOut(WireOut):
+    """``occurred_at`` is when it happened, however late it was noticed or shown.
+
+    ``fired_late_by_s``: a clock's rung that was noticed so many seconds late, else null.
+    """
+
     id: str
     request_id: str
     number: str
@@ -15,6 +20,7 @@ class MessageOut(WireOut):
     title: str
     body: str
     occurred_at: Instant
+    fired_late_by_s: int | None
     read: bool
 
 

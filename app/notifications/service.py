@@ -9,13 +9,15 @@ from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.events import RequestEvent, RequestMoved
+from app.domain.events import ClockFired, RequestEvent, RequestMoved
 from app.domain.identity import Actor, Role
+from app.domain.quiet_hours import QUIET_NIGHTS, QuietHours
 from app.notifications.letters import Audience, letters_for
 from app.notifications.models import InboxMessage
 from app.outbox.service import Told
 from app.people import queries as people
 
+LATE_FROM_S = 60
 _TOWN = 9  # digits of a town's code
 _COMMUNITY = 12
 _GRID = 15
@@ -41,6 +43,8 @@ class _Recipients:
         match audience:
             case Audience.UNIT | Audience.HANDLERS:
                 return event.unit_code
+            case Audience.CO_UNIT:
+                return event.co_unit_code if isinstance(event, RequestMoved) else None
             case Audience.DESK:
                 return event.grid_code[:_TOWN] if event.grid_code else None
             case Audience.GRID:
@@ -52,7 +56,7 @@ class _Recipients:
         self, audience: Audience, subject: str | None
     ) -> Iterable[people.StaffMember]:
         match audience:
-            case Audience.UNIT if subject:
+            case Audience.UNIT | Audience.CO_UNIT if subject:
                 return await people.staff_of_unit(self._session, subject)
             case Audience.HANDLERS if subject:
                 return await people.staff_of_unit(self._session, subject, (Role.HANDLER,))
@@ -67,8 +71,18 @@ class _Recipients:
                 return ()
 
 
-async def put_in_inbox(session: AsyncSession, told: Sequence[Told], now: datetime) -> None:
-    """Subscriber: write the messages that follow from a batch of events, each exactly once."""
+async def put_in_inbox(
+    session: AsyncSession,
+    told: Sequence[Told],
+    now: datetime,
+    *,
+    quiet: QuietHours = QUIET_NIGHTS,
+) -> None:
+    """Subscriber: write the messages that follow from a batch of events, each exactly once.
+
+    What is born in ``quiet`` hours waits for their end, but for what a resident should hear at
+    once. The time of the event stays what it is.
+    """
     recipients = _Recipients(session)
     messages: dict[tuple[int, UUID], dict[str, Any]] = {}
     for item in told:
@@ -88,6 +102,8 @@ async def put_in_inbox(session: AsyncSession, told: Sequence[Told], now: datetim
                     "body": letter.body.format(number=event.number),
                     "occurred_at": datetime.fromisoformat(event.at),
                     "created_at": now,
+                    "visible_at": quiet.visible_at(now) if letter.may_wait else now,
+                    "fired_late_by_s": _late_by_s(event),
                 }
     if messages:
         await session.execute(
@@ -95,12 +111,24 @@ async def put_in_inbox(session: AsyncSession, told: Sequence[Told], now: datetim
         )
 
 
+def _late_by_s(event: RequestEvent) -> int | None:
+    """How late a clock's rung was noticed, if so late that it should be said."""
+    if not isinstance(event, ClockFired) or event.fired_late_by_s < LATE_FROM_S:
+        return None
+    return event.fired_late_by_s
+
+
 async def mark_read(
     session: AsyncSession, *, actor: Actor, up_to: int | None, now: datetime
 ) -> int:
-    """Mark the actor's own messages as read, all or up to one; return how many were unread."""
+    """Mark the actor's own messages as read, all or up to one; return how many were unread.
+
+    What is not yet shown stays unread.
+    """
     unread = update(InboxMessage).where(
-        InboxMessage.recipient_id == actor.id, InboxMessage.read_at.is_(None)
+        InboxMessage.recipient_id == actor.id,
+        InboxMessage.read_at.is_(None),
+        InboxMessage.visible_at <= now,
     )
     if up_to is not None:
         unread = unread.where(InboxMessage.event_key <= up_to)

@@ -3,19 +3,27 @@
 from collections.abc import Mapping
 from typing import Any
 
+from app.domain.cotasks import CO_TASK_STATE_TEXT
 from app.domain.escalation import LEVEL_TEXT
 from app.domain.geometry import CoordSys
 from app.domain.identity import ROLE_TEXT, STAFF_ROLES, Role
-from app.domain.lifecycle import ACTION_TEXT, STATE_TEXT
 from app.domain.matters import (
     CONTACT_METHOD_TEXT,
     CONTACT_RESULT_TEXT,
+    EXTENSION_REASON_TEXT,
     KIND_TEXT,
+    PAUSE_REASON_TEXT,
     REJECTION_GROUND_TEXT,
     RETURN_REASON_TEXT,
 )
-from app.domain.satisfaction import RATING_REASON_TEXT, SATISFACTION_TEXT, SOLVED_TEXT
+from app.domain.satisfaction import (
+    RATING_REASON_TEXT,
+    REPLY_RESULT_TEXT,
+    SATISFACTION_TEXT,
+    SOLVED_TEXT,
+)
 from app.domain.sla import CLOCK_STATE_TEXT, METRIC_TEXT
+from app.domain.states import ACTION_TEXT, STATE_TEXT
 from app.reference.kinds import UNIT_KIND_TEXT
 
 COORD_SYS_TEXT: dict[CoordSys, str] = {
@@ -38,10 +46,14 @@ DICTIONARIES: dict[str, dict[str, str]] = {
     "contact_results": _texts(CONTACT_RESULT_TEXT),
     "return_reasons": _texts(RETURN_REASON_TEXT),
     "rejection_grounds": _texts(REJECTION_GROUND_TEXT),
+    "extension_reasons": _texts(EXTENSION_REASON_TEXT),
+    "pause_reasons": _texts(PAUSE_REASON_TEXT),
+    "co_task_states": _texts(CO_TASK_STATE_TEXT),
     "states": {str(state): staff for state, (staff, _) in STATE_TEXT.items()},
     "public_states": {str(state): public for state, (_, public) in STATE_TEXT.items()},
     "actions": _texts(ACTION_TEXT),
     "solved": _texts(SOLVED_TEXT),
+    "reply_results": _texts(REPLY_RESULT_TEXT),
     "satisfaction": _texts(SATISFACTION_TEXT),
     "rating_reasons": _texts(RATING_REASON_TEXT),
     "metrics": _texts(METRIC_TEXT),

@@ -4,14 +4,15 @@ import hashlib
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from app.domain import sla
+from app.domain.errors import NotFound
 from app.domain.identity import Actor, Permission
 from app.people.deps import permit
-from app.reference import views
+from app.reference import queries, views
 from app.reference.deps import ReferenceData
 from app.reference.dictionaries import DICTIONARIES
 from app.reference.schemas import (
@@ -23,6 +24,7 @@ from app.reference.schemas import (
     UnitsOut,
     WordOut,
 )
+from app.web.deps import Session
 from app.web.strict_json import StrictRoute
 
 router = APIRouter(prefix="/api/v1", tags=["reference"], route_class=StrictRoute)
@@ -30,6 +32,14 @@ router = APIRouter(prefix="/api/v1", tags=["reference"], route_class=StrictRoute
 Reader = Annotated[Actor, Depends(permit(Permission.REFERENCE_READ))]
 Administrator = Annotated[Actor, Depends(permit(Permission.CALENDAR_SIMULATE))]
 Anybody = Depends(permit(Permission.PUBLIC))
+Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+class CalendarNotFound(NotFound):
+    """没有这个版本的工作日历。"""
+
+    code = "calendar_not_found"
+
 
 _DICTIONARIES = orjson.dumps(
     {
@@ -66,7 +76,22 @@ async def list_policies(reference: ReferenceData, _: Reader) -> PoliciesOut:
 @router.get("/calendars", response_model=CalendarOut)
 async def read_calendar(reference: ReferenceData, _: Reader) -> CalendarOut:
     """The current version of the working calendar and what it covers."""
-    return views.calendar(reference)
+    return views.calendar(
+        reference.calendar,
+        published_at=reference.calendar_published_at,
+        sources=reference.calendar_sources,
+    )
+
+
+# ``:int``: other words after /calendars/ are other doors.
+@router.get("/calendars/{version:int}", response_model=CalendarOut)
+async def read_calendar_version(version: Version, session: Session, _: Reader) -> CalendarOut:
+    """Any version ever published. A version never changes."""
+    row = await queries.calendar_of_version(session, version)
+    if row is None:
+        raise CalendarNotFound
+    calendar = await queries.working_calendar(session, row)
+    return views.calendar(calendar, published_at=row.published_at, sources=row.sources)
 
 
 @router.post("/calendars/simulate", response_model=SimulationOut)

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from app.domain.errors import FieldError, Invalid
+from app.domain.working_time import Frames
 
 FESTIVALS = ("元旦", "春节", "清明", "劳动节", "端午", "中秋", "国庆")
 _YEARS = range(1990, 2101)
@@ -35,11 +36,12 @@ class HolidaysNotPublished(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class NoticeDay:
-    """One day that departs from the plain week."""
+    """One day that departs from the plain week. ``frames``: its own office hours, if it has any."""
 
     day: date
     working: bool
     name: str
+    frames: Frames = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Identity, Index, Text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -37,6 +38,8 @@ class CategoryRow(Base):
     gb_code: Mapped[str | None] = mapped_column(Text)
     default_unit_code: Mapped[str | None] = mapped_column(ForeignKey("units.code"))
     policy_code: Mapped[str | None] = mapped_column(Text)
+    # 网格自办事项: what the grid may settle by itself.
+    grid_matter: Mapped[bool] = mapped_column(default=False, server_default="false")
     active: Mapped[bool] = mapped_column(default=True)
     sort: Mapped[int] = mapped_column(default=0)
 
@@ -78,13 +81,15 @@ class CalendarRow(Base):
     # Monday … Sunday: [[["08:30", "12:00"], ["13:30", "17:30"]], …]
     frames: Mapped[list[Any]] = mapped_column(JSONB)
     sources: Mapped[list[str]]
+    published_by: Mapped[UUID | None]  # None: by the city's own machine, ``lianxin import``
+    draft_hash: Mapped[str | None] = mapped_column(Text)  # of what was previewed
 
 
 class CalendarDayRow(Base):
     """A day on which a version departs from its weekly frames, as one year's notice says.
 
     A notice may speak of December days before its year; where two notices speak of the same day,
-    the one of the later year holds.
+    the one of the later year holds. What the city says of its own days stands under the year 9999.
     """
 
     __tablename__ = "calendar_days"
@@ -95,6 +100,8 @@ class CalendarDayRow(Base):
     day: Mapped[date] = mapped_column(primary_key=True)
     working: Mapped[bool]
     name: Mapped[str] = mapped_column(Text)
+    # Office hours of a make-up day that has its own: [["09:00", "12:00"], …].
+    frames: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class RoutingRuleRow(Base):

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +11,9 @@ from app.domain import sla
 from app.domain.errors import Invalid
 from app.domain.routing import RoutingRule
 from app.domain.sla import Policy
-from app.domain.working_time import Frame, WorkingCalendar
+from app.domain.working_time import WorkingCalendar
+from app.reference.calendar_facts import CalendarFacts, frames_from
+from app.reference.holiday_notice import Notice, NoticeDay
 from app.reference.kinds import UnitKind
 from app.reference.models import (
     CalendarDayRow,
@@ -53,6 +54,7 @@ class Category:
     gb_code: str | None = None
     default_unit_code: str | None = None
     policy_code: str | None = None
+    grid_matter: bool = False  # the grid may settle it by itself
     active: bool = True
 
 
@@ -198,6 +200,7 @@ async def snapshot(session: AsyncSession) -> Reference:
             gb_code=row.gb_code,
             default_unit_code=row.default_unit_code,
             policy_code=row.policy_code,
+            grid_matter=row.grid_matter,
             active=row.active,
         )
         for row in await session.scalars(
@@ -230,23 +233,32 @@ async def newest_calendar(session: AsyncSession) -> CalendarRow | None:
     return newest
 
 
+async def calendar_of_version(session: AsyncSession, version: int) -> CalendarRow | None:
+    found: CalendarRow | None = await session.get(CalendarRow, version)
+    return found
+
+
 async def working_calendar(session: AsyncSession, row: CalendarRow) -> WorkingCalendar:
     """One published version as the domain counts with it."""
-    working = {
-        day.day: day.working
-        for day in await session.scalars(
-            select(CalendarDayRow)
-            .where(CalendarDayRow.version == row.version)
-            .order_by(CalendarDayRow.notice_year)
-        )
-    }
-    return WorkingCalendar(
-        version=row.version,
+    return (await calendar_facts(session, row)).calendar(row.version)
+
+
+async def calendar_facts(session: AsyncSession, row: CalendarRow) -> CalendarFacts:
+    """One published version as data. Its notices come without their papers."""
+    days: dict[int, list[NoticeDay]] = {}
+    for day in await session.scalars(
+        select(CalendarDayRow)
+        .where(CalendarDayRow.version == row.version)
+        .order_by(CalendarDayRow.notice_year, CalendarDayRow.day)
+    ):
+        known = days.setdefault(day.notice_year, [])
+        known.append(NoticeDay(day.day, day.working, day.name, frames_from(day.frames or ())))
+    return CalendarFacts(
         coverage_from=row.coverage_from,
         coverage_to=row.coverage_to,
-        off_days=frozenset(day for day, works in working.items() if not works),
-        work_days=frozenset(day for day, works in working.items() if works),
-        weekly=_weekly(row.frames),
+        weekly=tuple(frames_from(frames) for frames in row.frames),
+        notices=tuple(Notice(year, (), tuple(known)) for year, known in days.items()),
+        sources=tuple(row.sources),
     )
 
 
@@ -279,11 +291,4 @@ async def _rules(session: AsyncSession, units: Mapping[str, Unit]) -> tuple[Rout
         RoutingRule(row.id, row.unit_code, row.category_code, row.grid_code, row.priority)
         for row in rows
         if units[row.unit_code].active
-    )
-
-
-def _weekly(frames: list[Any]) -> tuple[tuple[Frame, ...], ...]:
-    return tuple(
-        tuple(Frame(time.fromisoformat(opens), time.fromisoformat(closes)) for opens, closes in day)
-        for day in frames
     )

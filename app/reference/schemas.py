@@ -76,8 +76,15 @@ class FrameOut(WireOut):
     closes: str
 
 
+class DayHoursOut(WireOut):
+    """A day of work that has office hours of its own."""
+
+    day: date
+    frames: tuple[FrameOut, ...]
+
+
 class CalendarOut(WireOut):
-    """The calendar promises are counted by. Version 0: none was published yet.
+    """One version of the calendar promises are counted by. Version 0: none was published yet.
 
     ``weekly_frames`` runs from Monday to Sunday. ``off_days`` and ``work_days`` are the days on
     which the covered years depart from it.
@@ -91,6 +98,7 @@ class CalendarOut(WireOut):
     weekly_frames: tuple[tuple[FrameOut, ...], ...]
     off_days: tuple[date, ...]
     work_days: tuple[date, ...]
+    own_hours: tuple[DayHoursOut, ...]
     sources: tuple[str, ...]
 
 

@@ -38,7 +38,7 @@ async def seed(session: AsyncSession, *, now: datetime) -> None:
     ):
         added += await _insert(session, table, rows)
     if await queries.newest_calendar(session) is None:
-        await service.publish_calendar(session, NOTICES, now=now)
+        await service.publish_notices(session, NOTICES, now=now)
         added += 1
     if added:
         await announce(session, queries.TOPIC)
@@ -77,10 +77,12 @@ def _categories() -> list[dict[str, Any]]:
                 "gb_code": leaf.gb,
                 "default_unit_code": leaf.unit,
                 "policy_code": leaf.policy,
+                "grid_matter": leaf.grid,
             }
             for leaf in root.leaves
         )
-    empty = {"gb_code": None, "default_unit_code": None, "policy_code": None, "active": True}
+    empty = {"gb_code": None, "default_unit_code": None, "policy_code": None,
+             "grid_matter": False, "active": True}  # fmt: skip
     return [{**empty, **row, "sort": position} for position, row in enumerate(rows)]
 
 

@@ -95,6 +95,7 @@ class Leaf:
     unit: str | None = None
     gb: str | None = None
     policy: str | None = None
+    grid: bool = False  # the grid may settle it by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ CATEGORIES: tuple[Root, ...] = (
         Leaf("legal",     "法律援助", "justice"),
     )),
     Root("idea", "意见建议", (
-        Leaf("micro", "微点子"),
+        Leaf("micro", "微点子", grid=True),
         Leaf("city",  "城市建设与管理建议"),
         Leaf("work",  "对干部作风的意见"),
     )),
@@ -210,7 +211,7 @@ CATEGORIES: tuple[Root, ...] = (
         Leaf("hardship", "困难家庭心愿", "civil"),
     )),
     Root("other", "其他", (
-        Leaf("unsorted", "说不清属于哪一类"),
+        Leaf("unsorted", "说不清属于哪一类", grid=True),
     )),
 )
 # fmt: on

@@ -4,20 +4,68 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit import service as audit
+from app.domain.audit_chain import chain_of
+from app.domain.errors import Conflict
+from app.domain.identity import SYSTEM, Actor, Role
 from app.domain.working_time import OFFICE_WEEK
-from app.reference import holiday_notice, queries
-from app.reference.holiday_notice import HolidayFileInvalid, Notice, NoticeDay
+from app.reference import calendar_facts, holiday_notice, queries
+from app.reference.calendar_facts import CalendarDraft, CalendarFacts, frames_json
+from app.reference.holiday_notice import HolidayFileInvalid, Notice
 from app.reference.models import CalendarDayRow, CalendarRow
 from app.store.notices import announce
 
-# Monday … Sunday, as the calendars table keeps them.
-_FRAMES = [
-    [[frame.opens.isoformat("minutes"), frame.closes.isoformat("minutes")] for frame in frames]
-    for frames in OFFICE_WEEK
-]
+
+class CalendarChanged(Conflict):
+    """工作日历已有新版本，请重新预览后再发布。"""
+
+    code = "calendar_changed"
+
+
+class CalendarDraftChanged(Conflict):
+    """草稿与预览时的内容不一致，请重新预览后再发布。"""
+
+    code = "calendar_draft_changed"
+
+
+class CalendarUnchanged(Conflict):
+    """草稿与现行工作日历完全相同，无需发布。"""
+
+    code = "calendar_unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a draft would publish. ``base`` is None before the first version (number 0)."""
+
+    base_version: int
+    base: CalendarFacts | None
+    facts: CalendarFacts
+    draft_hash: str
+
+    @property
+    def changed(self) -> bool:
+        return self.base is None or self.base.rules() != self.facts.rules()
+
+    @property
+    def version(self) -> int:
+        return self.base_version + 1
+
+    @property
+    def missing_festivals(self) -> dict[int, tuple[str, ...]]:
+        """By year, for years that become different: festivals without a day off."""
+        known = () if self.base is None else self.base.notices
+        before = {notice.year: notice.days for notice in known}
+        return {
+            notice.year: notice.missing_festivals
+            for notice in self.facts.notices
+            if notice.year in self.facts.years
+            and notice.days != before.get(notice.year)
+            and notice.missing_festivals
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +106,15 @@ async def import_calendar(
     notice = holiday_notice.read(document)
     await lock_calendars(session)
     newest = await queries.newest_calendar(session)
-    known = [] if newest is None else await _notices(session, newest)
+    base = None
     if newest is not None:
         _require_adjoining(notice.year, newest)
-    changed = newest is None or not any(_same(notice, old) for old in known)
-    if changed:
-        others = [old for old in known if old.year != notice.year]
-        sources = () if newest is None else tuple(newest.sources)
-        newest = await publish_calendar(
-            session, [*others, notice], previous=newest, sources=sources, now=now
-        )
-    assert newest is not None  # noqa: S101 - published just now, or known before
-    calendar = await queries.working_calendar(session, newest)
+        base = await queries.calendar_facts(session, newest)
+    facts = calendar_facts.draft_on(base, CalendarDraft(years=[document]))
+    changed = base is None or base.rules() != facts.rules()
+    if newest is None or changed:
+        newest = await publish_calendar(session, facts, now=now)
+    calendar = facts.calendar(newest.version)
     return CalendarImport(
         year=notice.year,
         version=newest.version,
@@ -83,30 +128,90 @@ async def import_calendar(
     )
 
 
-async def publish_calendar(
+async def prepare(session: AsyncSession, draft: CalendarDraft) -> Prepared:
+    """What ``draft`` would make of the newest version. Writes nothing.
+
+    Raises: CalendarDraftInvalid, HolidayFileInvalid, HolidaysNotPublished.
+    """
+    newest = await queries.newest_calendar(session)
+    base = None if newest is None else await queries.calendar_facts(session, newest)
+    version = 0 if newest is None else newest.version
+    facts = calendar_facts.draft_on(base, draft)
+    return Prepared(version, base, facts, facts.digest(version))
+
+
+async def publish_draft(
     session: AsyncSession,
-    notices: Sequence[Notice],
+    draft: CalendarDraft,
     *,
-    previous: CalendarRow | None = None,
-    sources: Sequence[str] = (),
+    draft_hash: str,
+    base_version: int,
+    actor: Actor,
     now: datetime,
 ) -> CalendarRow:
-    """Write a whole new version made of ``notices`` (years without a gap) and announce it.
+    """Publish exactly what was previewed, as the next version.
 
     Args:
-        previous: the version whose office frames go on, if there is one.
-        sources: of earlier versions, kept in front of those of ``notices``.
+        draft_hash, base_version: as the preview answered them.
+
+    Raises:
+        CalendarChanged: another version was published since; ``version`` is the present one.
+        CalendarDraftChanged: the draft is not the one that was previewed.
+        CalendarUnchanged: it says what is known already.
+        CalendarDraftInvalid, HolidayFileInvalid, HolidaysNotPublished.
     """
+    await lock_calendars(session)
+    newest = await queries.newest_calendar(session)
+    version = 0 if newest is None else newest.version
+    if version != base_version:
+        raise CalendarChanged(version=version)
+    prepared = await prepare(session, draft)
+    if prepared.draft_hash != draft_hash:
+        raise CalendarDraftChanged
+    if not prepared.changed:
+        raise CalendarUnchanged
+    return await publish_calendar(
+        session, prepared.facts, actor=actor, draft_hash=draft_hash, now=now
+    )
+
+
+async def publish_notices(
+    session: AsyncSession, notices: Sequence[Notice], *, now: datetime
+) -> CalendarRow:
+    """Publish the first version: these years without a gap, and the ordinary office week."""
     years = [notice.year for notice in notices]
-    row = CalendarRow(
-        version=1 if previous is None else previous.version + 1,
-        published_at=now,
+    facts = CalendarFacts(
         coverage_from=date(min(years), 1, 1),
         coverage_to=date(max(years), 12, 31),
-        frames=_FRAMES if previous is None else previous.frames,
-        sources=list(
-            dict.fromkeys([*sources, *(source for notice in notices for source in notice.sources)])
-        ),
+        weekly=OFFICE_WEEK,
+        notices=tuple(notices),
+        sources=tuple(dict.fromkeys(source for notice in notices for source in notice.sources)),
+    )
+    return await publish_calendar(session, facts, now=now)
+
+
+async def publish_calendar(
+    session: AsyncSession,
+    facts: CalendarFacts,
+    *,
+    actor: Actor = SYSTEM,
+    draft_hash: str | None = None,
+    now: datetime,
+) -> CalendarRow:
+    """Write a whole new version, into the audit too, and announce it. It never changes again.
+
+    The caller holds ``lock_calendars``. Open requests follow by themselves: ``sla.recalculation``.
+    """
+    newest = await queries.newest_calendar(session)
+    row = CalendarRow(
+        version=1 if newest is None else newest.version + 1,
+        published_at=now,
+        coverage_from=facts.coverage_from,
+        coverage_to=facts.coverage_to,
+        frames=[frames_json(frames) for frames in facts.weekly],
+        sources=list(facts.sources),
+        published_by=None if actor.role is Role.SYSTEM else actor.id,
+        draft_hash=draft_hash,
     )
     session.add(row)
     await session.flush()
@@ -119,10 +224,24 @@ async def publish_calendar(
                 "day": day.day,
                 "working": day.working,
                 "name": day.name,
+                "frames": frames_json(day.frames) or None,
             }
-            for notice in notices
+            for notice in facts.notices
             for day in notice.days
         ],
+    )
+    await audit.append(
+        session,
+        chain_of("calendar"),
+        actor=actor,
+        action="publish_calendar",
+        facts={
+            "calendar_version": row.version,
+            "coverage_from": facts.coverage_from.isoformat(),
+            "coverage_to": facts.coverage_to.isoformat(),
+            "digest": facts.digest(row.version - 1),
+        },
+        now=now,
     )
     await announce(session, queries.TOPIC)
     return row
@@ -139,26 +258,3 @@ def _require_adjoining(year: int, newest: CalendarRow) -> None:
         raise HolidayFileInvalid(
             f"工作日历现覆盖{first}至{last}年，{year}年不与之相连，请先导入中间的年份。"
         )
-
-
-async def _notices(session: AsyncSession, calendar: CalendarRow) -> list[Notice]:
-    """What the version knows, year by year, without the papers."""
-    days: dict[int, list[NoticeDay]] = {
-        year: [] for year in range(calendar.coverage_from.year, calendar.coverage_to.year + 1)
-    }
-    for row in await session.scalars(
-        select(CalendarDayRow)
-        .where(CalendarDayRow.version == calendar.version)
-        .order_by(CalendarDayRow.day)
-    ):
-        days[row.notice_year].append(NoticeDay(row.day, row.working, row.name))
-    return [Notice(year, (), tuple(known)) for year, known in days.items()]
-
-
-def _same(one: Notice, other: Notice) -> bool:
-    """The same days off and at work in the same year, whatever they are called."""
-    return one.year == other.year and _facts(one) == _facts(other)
-
-
-def _facts(notice: Notice) -> set[tuple[date, bool]]:
-    return {(day.day, day.working) for day in notice.days}

@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 
 from app.domain import sla
 from app.domain.sla import Policy
-from app.domain.working_time import WorkingCalendar
+from app.domain.working_time import Frames, WorkingCalendar
+from app.reference.calendar_facts import frames_json
 from app.reference.kinds import UNIT_KIND_TEXT
 from app.reference.queries import Reference
 from app.reference.schemas import (
     CalendarOut,
     CategoriesOut,
     CategoryOut,
+    DayHoursOut,
     FrameOut,
     PoliciesOut,
     PolicyOut,
@@ -85,28 +87,29 @@ def _policy(policy: Policy) -> PolicyOut:
     )
 
 
-def calendar(reference: Reference) -> CalendarOut:
-    current = reference.calendar
-    published = current.version > 0
+def calendar(
+    calendar: WorkingCalendar, *, published_at: datetime | None, sources: Iterable[str]
+) -> CalendarOut:
+    published = calendar.version > 0
     return CalendarOut(
-        version=current.version,
-        published_at=reference.calendar_published_at,
-        coverage_from=current.coverage_from if published else None,
-        coverage_to=current.coverage_to if published else None,
-        zone=current.zone.key,
-        weekly_frames=tuple(
-            tuple(
-                FrameOut(
-                    opens=frame.opens.isoformat("minutes"), closes=frame.closes.isoformat("minutes")
-                )
-                for frame in frames
-            )
-            for frames in current.weekly
+        version=calendar.version,
+        published_at=published_at,
+        coverage_from=calendar.coverage_from if published else None,
+        coverage_to=calendar.coverage_to if published else None,
+        zone=calendar.zone.key,
+        weekly_frames=tuple(_hours(frames) for frames in calendar.weekly),
+        off_days=tuple(sorted(calendar.off_days)),
+        work_days=tuple(sorted(calendar.work_days)),
+        own_hours=tuple(
+            DayHoursOut(day=day, frames=_hours(frames))
+            for day, frames in sorted(calendar.own_frames.items())
         ),
-        off_days=tuple(sorted(current.off_days)),
-        work_days=tuple(sorted(current.work_days)),
-        sources=reference.calendar_sources,
+        sources=tuple(sources),
     )
+
+
+def _hours(frames: Frames) -> tuple[FrameOut, ...]:
+    return tuple(FrameOut(opens=opens, closes=closes) for opens, closes in frames_json(frames))
 
 
 def simulation(

@@ -1,24 +1,34 @@
 """What a step does to the clocks of its request. The arithmetic is ``domain.sla``'s."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import escalation, sla
 from app.domain.escalation import Firing, Level
-from app.domain.lifecycle import REPLY_CLOCK, Clock, State
 from app.domain.sla import ClockState, Metric
+from app.domain.states import REPLY_CLOCK, Clock, State
 from app.requests.city import City
 from app.requests.models import CitizenRequest, RequestClock
 
+PAUSABLE = (Metric.REPLY, Metric.COTASK)
+# Clocks of a state: leaving it stops them.
+WINDOWS = {State.NEED_INFO: Metric.INFO, State.SUSPENDED: Metric.SUSPENSION}
+
 
 async def of_cycle(session: AsyncSession, request: CitizenRequest) -> dict[Metric, RequestClock]:
-    """The clocks of the present cycle, ready to be changed."""
+    """The clocks of the present cycle, ready to be changed, and that of an order from before."""
+    ordered = (RequestClock.metric == Metric.SUPERVISE) & RequestClock.stopped_at.is_(None)
     clocks = await session.scalars(
-        select(RequestClock).where(
-            RequestClock.request_id == request.id, RequestClock.cycle_no == request.cycle_no
+        select(RequestClock)
+        .where(
+            RequestClock.request_id == request.id,
+            (RequestClock.cycle_no == request.cycle_no) | ordered,
         )
+        .order_by(RequestClock.cycle_no)
     )
     return {clock.metric: clock for clock in clocks}
 
@@ -30,18 +40,45 @@ def first_rung(city: City, metric: Metric, started_at: datetime, due_at: datetim
     )
 
 
+def started(
+    request_id: UUID,
+    cycle_no: int,
+    metric: Metric,
+    due_at: datetime,
+    *,
+    city: City,
+    now: datetime,
+    known: RequestClock | None = None,
+) -> RequestClock:
+    """A clock that starts now: a new one, or ``known`` anew (another unit, another order)."""
+    clock = known or RequestClock(request_id=request_id, cycle_no=cycle_no, metric=metric)
+    clock.state = ClockState.RUNNING
+    clock.started_at, clock.due_at, clock.original_due_at = now, due_at, due_at
+    clock.paused_at = clock.stopped_at = None
+    _aim(clock, first_rung(city, metric, now, due_at))
+    return clock
+
+
 def stop(clock: RequestClock, at: datetime) -> None:
     """The promise was kept, or kept too late."""
     clock.stopped_at = at
     clock.state = ClockState.MET if sla.met(clock.due_at, at, clock.metric) else ClockState.MISSED
-    clock.next_level = clock.next_fire_at = None
+    _aim(clock, None)
 
 
 def cancel(clock: RequestClock, at: datetime) -> None:
     """The promise is no longer owed: neither met nor missed."""
     clock.stopped_at = at
     clock.state = ClockState.CANCELLED
-    clock.next_level = clock.next_fire_at = None
+    _aim(clock, None)
+
+
+def move_due(clock: RequestClock, due_at: datetime, *, city: City) -> None:
+    """Another due instant: the rungs that were not told yet follow it."""
+    clock.due_at = due_at
+    if clock.state is ClockState.RUNNING:
+        level = Level(clock.next_level) if clock.next_level else None
+        _aim(clock, _from(clock, level, city) if level else None)
 
 
 def enter(
@@ -52,61 +89,85 @@ def enter(
     city: City,
     now: datetime,
 ) -> None:
-    """Let the clocks follow the request from its state into ``target``."""
+    """Let the promises follow the request from its state into ``target``."""
     before, after = REPLY_CLOCK[request.state], REPLY_CLOCK[target]
     reply = clocks[Metric.REPLY]
-    if before is Clock.RUNS and after is Clock.STANDS:
-        reply.state, reply.paused_at = ClockState.PAUSED, now
-        reply.next_fire_at = None  # ``next_level`` stays: the ladder goes on from there
+    if before is Clock.STANDS and after is not Clock.STANDS:
+        resumed_at = standing_ends_at(request, now)
+        if after is Clock.RUNS and reply.stopped_at is None:
+            for clock in _standing(clocks):
+                provisional = resume(clock, resumed_at, city=city)
+                request.provisional = request.provisional or provisional
+            request.reply_due_at = reply.due_at
+        request.stands_since = request.stands_due_at = None
+        request.info_until = request.resume_on = None
+    elif before is Clock.RUNS and after is Clock.STANDS:
+        request.stands_since, request.stands_due_at = now, reply.due_at
         request.reply_due_at = None
-    elif before is Clock.STANDS and after is Clock.RUNS:
-        _resume(reply, request, city=city, now=now)
-    elif after is Clock.ENDED and reply.stopped_at is None:
+        for clock in _of(clocks, PAUSABLE):
+            clock.state, clock.paused_at = ClockState.PAUSED, now
+            clock.next_fire_at = None  # ``next_level`` stays: the ladder goes on from there
+    if target is State.REPLIED:
         stop(reply, now)
-        contact = clocks[Metric.CONTACT]
-        if contact.stopped_at is None:  # tried, never reached: nothing more to tell about it
-            cancel(contact, now)
+        for clock in _of(clocks, (Metric.CONTACT, Metric.ACCEPT)):
+            cancel(clock, now)  # tried, never reached: nothing more to tell about it
+    elif after is Clock.ENDED and reply.stopped_at is None:
+        for clock in _of(clocks, (Metric.CONTACT, Metric.REPLY, Metric.ACCEPT)):
+            cancel(clock, now)  # closed without an answer: neither met nor missed
     elif after is Clock.CANCELLED:
-        for clock in clocks.values():
-            if clock.stopped_at is None:
-                cancel(clock, now)
+        for clock in _of(clocks, tuple(Metric)):
+            cancel(clock, now)
+    window = WINDOWS.get(request.state)
+    if window is not None and target is not request.state:
+        for clock in _of(clocks, (window,)):
+            stop(clock, now)
 
 
-def _resume(reply: RequestClock, request: CitizenRequest, *, city: City, now: datetime) -> None:
-    paused_at, due_at = reply.paused_at or now, reply.due_at
-    reply.due_at, provisional = sla.settled(
+def standing_ends_at(request: CitizenRequest, now: datetime) -> datetime:
+    """When the clock that stands runs on: never later than it was said, whoever notices when."""
+    ends_at = request.info_until or request.resume_on
+    return now if ends_at is None else min(now, ends_at)
+
+
+def resume(clock: RequestClock, resumed_at: datetime, *, city: City) -> bool:
+    """Let a standing clock run on; whether its due instant is provisional."""
+    paused_at = clock.paused_at or resumed_at
+    due_at, provisional = sla.settled(
         city.reference.calendar,
-        lambda by: sla.due_after_pause(by, due_at, paused_at=paused_at, resumed_at=now),
+        lambda by: sla.due_after_pause(
+            by, clock.due_at, paused_at=paused_at, resumed_at=resumed_at
+        ),
     )
-    reply.state, reply.paused_at = ClockState.RUNNING, None
-    if reply.next_level is not None:
-        rung = escalation.rung_from(
-            Level(reply.next_level),
-            Metric.REPLY,
-            started_at=reply.started_at,
-            due_at=reply.due_at,
-            calendar=city.reference.calendar,
-        )
-        reply.next_level, reply.next_fire_at = (rung.level, rung.fire_at) if rung else (None, None)
-    request.reply_due_at = reply.due_at
-    request.provisional = request.provisional or provisional
+    clock.state, clock.paused_at = ClockState.RUNNING, None
+    move_due(clock, due_at, city=city)
+    return provisional
 
 
-def start_rating(
-    request: CitizenRequest, policy: sla.Policy, *, city: City, now: datetime
-) -> RequestClock:
-    """Open the window in which the resident may rate."""
-    due_at = sla.rate_due(policy, city.reference.calendar, now)
-    rung = first_rung(city, Metric.RATE, now, due_at)
-    request.rate_until = due_at
-    return RequestClock(
-        request_id=request.id,
-        cycle_no=request.cycle_no,
-        metric=Metric.RATE,
-        state=ClockState.RUNNING,
-        started_at=now,
-        due_at=due_at,
-        original_due_at=due_at,
-        next_level=rung.level if rung else None,
-        next_fire_at=rung.fire_at if rung else None,
+def run_again(clock: RequestClock, *, city: City) -> None:
+    """A cancelled promise is owed again, as if it had run on. What was told is not told again."""
+    clock.state, clock.stopped_at, clock.paused_at = ClockState.RUNNING, None, None
+    _aim(clock, first_rung(city, clock.metric, clock.started_at, clock.due_at))
+
+
+def _of(clocks: dict[Metric, RequestClock], metrics: Iterable[Metric]) -> list[RequestClock]:
+    """Those of ``metrics`` that are not stopped."""
+    found = (clocks.get(metric) for metric in metrics)
+    return [clock for clock in found if clock is not None and clock.stopped_at is None]
+
+
+def _standing(clocks: dict[Metric, RequestClock]) -> list[RequestClock]:
+    return [clock for clock in _of(clocks, PAUSABLE) if clock.state is ClockState.PAUSED]
+
+
+def _from(clock: RequestClock, level: Level, city: City) -> Firing | None:
+    return escalation.rung_from(
+        level,
+        clock.metric,
+        started_at=clock.started_at,
+        due_at=clock.due_at,
+        calendar=city.reference.calendar,
     )
+
+
+def _aim(clock: RequestClock, rung: Firing | None) -> None:
+    clock.next_level, clock.next_fire_at = (rung.level, rung.fire_at) if rung else (None, None)

@@ -10,20 +10,17 @@ from starlette.responses import Response
 
 from app.domain.errors import TooMany
 from app.domain.identity import Actor, Permission, Role
-from app.domain.lifecycle import ACTION_TEXT, TRANSITIONS, Action
+from app.domain.lifecycle import TRANSITIONS
+from app.domain.states import ACTION_TEXT, Action
 from app.people.deps import permit
 from app.people.queries import home_grid_of
-from app.requests import queries, service, submission, views
+from app.requests import dossier, queries, rulebook, service, submission, views
 from app.requests.deps import Acting, Rating, Reading, Submitting
+from app.requests.forms import ContactLogIn, Form, ListIn, RatingIn, SubmitIn
 from app.requests.schemas import (
-    ContactLogIn,
-    Form,
-    ListIn,
-    RatingIn,
     RequestMovedOut,
     RequestOut,
     RequestPage,
-    SubmitIn,
     TimelineOut,
     WorkflowOut,
 )
@@ -90,7 +87,10 @@ async def submit_request(
 async def list_requests(
     desk: Reading, asked: Annotated[ListIn, Depends(Asked(ListIn, many=frozenset({"state"})))]
 ) -> Response:
-    """诉求列表, newest first: one's own, one's unit's, one's grid's, or all, by role."""
+    """诉求列表, newest first: one's own, one's unit's, one's grid's, or all, by role.
+
+    ``co=true``: those with an open co-task (协办), of one's own unit for units.
+    """
     submitted_from, submitted_to = span(asked.first, asked.last)
     filters = queries.Filters(
         states=tuple(asked.state),
@@ -98,6 +98,7 @@ async def list_requests(
         grid_code=asked.grid,
         category_code=asked.category,
         overdue=asked.overdue,
+        co=asked.co,
         submitted_from=submitted_from,
         submitted_to=submitted_to,
     )
@@ -117,7 +118,7 @@ async def list_requests(
 async def get_request(request_id: Id, desk: Reading) -> Response:
     """诉求详情, with what the caller may do next."""
     row = await queries.get(desk.db, request_id, actor=desk.actor)
-    view = views.request_view(row, desk.city, desk.actor, now=desk.now)
+    view = dossier.request_view(row, desk.city, desk.actor, now=desk.now)
     return _json(orjson.dumps(view), f'"{row["version"]}"')
 
 
@@ -134,7 +135,7 @@ async def get_workflow(
     _actor: Annotated[Actor, Depends(permit(Permission.REFERENCE_READ))],
 ) -> Response:
     """流程表: every state and every action with its Chinese name, roles and guards."""
-    return _json(orjson.dumps(views.workflow_view()))
+    return _json(orjson.dumps(rulebook.workflow_view()))
 
 
 def _endpoint(

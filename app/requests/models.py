@@ -4,7 +4,7 @@ Current state stands in columns of ``requests``; everything that happened stands
 that are only ever added.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,11 +22,11 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.domain.lifecycle import Action, State
 from app.domain.matters import Channel, ContactMethod, ContactResult, Kind
 from app.domain.numbering import BLOCK
-from app.domain.satisfaction import Solved
+from app.domain.satisfaction import ReplyResult, Solved
 from app.domain.sla import ClockState, Metric
+from app.domain.states import Action, State
 from app.store.base import Base
 
 # One value stands for a block of serials (``domain.numbering``).
@@ -46,20 +46,26 @@ class CitizenRequest(Base):
         CheckConstraint("cycle_no >= 1 AND version >= 1", name="counts_from_one"),
         CheckConstraint(
             "state NOT IN ('assigned', 'in_progress', 'suspended', 'reply_review', 'replied')"
-            " OR unit_code IS NOT NULL",
+            " OR unit_code IS NOT NULL OR settled_by_grid",
             name="somebody_has_the_ball",
         ),
         Index("ix_requests_submitted", sql("submitted_at DESC"), sql("id DESC")),
         Index("ix_requests_unit", "unit_code", sql("submitted_at DESC"), sql("id DESC")),
         Index("ix_requests_grid", "grid_code", sql("submitted_at DESC"), sql("id DESC")),
+        Index("ix_requests_master", "master_id", postgresql_where=sql("master_id IS NOT NULL")),
         Index("ix_requests_resident", "resident_id", sql("submitted_at DESC"), sql("id DESC")),
+        Index(
+            "ix_requests_ended",
+            "ended_at",
+            postgresql_where=sql("state IN ('closed', 'rejected', 'withdrawn', 'merged')"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     number: Mapped[str] = mapped_column(String(24), unique=True)  # what people quote on the phone
     version: Mapped[int]  # of the last event; what If-Match compares
     state: Mapped[State]
-    previous_state: Mapped[State | None]  # where need_info came from
+    previous_state: Mapped[State | None]  # where need_info or archived came from
     cycle_no: Mapped[int] = mapped_column(SmallInteger, server_default=sql("1"))
 
     kind: Mapped[Kind | None]
@@ -95,12 +101,38 @@ class CitizenRequest(Base):
     provisional: Mapped[bool]  # a year without a published calendar was needed
     contacted_at: Mapped[datetime | None]
     contact_attempts: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
-    info_rounds: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    diligent_at: Mapped[datetime | None]  # 已尽责未联系上: tried often enough in time
     replied_at: Mapped[datetime | None]
     rate_until: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]  # entry into a final state
     satisfaction: Mapped[int | None] = mapped_column(SmallInteger)
     solved: Mapped[Solved | None]  # as the resident says
+
+    # What the guards look at besides (``domain.guards.Facts``); children have rows of their own.
+    info_rounds: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    info_until: Mapped[datetime | None]
+    hops: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    unit_fixed: Mapped[bool] = mapped_column(server_default=sql("false"))
+    open_co_tasks: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    extensions: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    extension_asked: Mapped[dict[str, Any] | None]  # {"working_days", "reason_code", "by"}
+    suspension_asked: Mapped[dict[str, Any] | None]  # {"reason_code", "until", "by"}
+    resume_on: Mapped[datetime | None]
+    stands_since: Mapped[datetime | None]  # the reply clock; what was due then stands beside it
+    stands_due_at: Mapped[datetime | None]
+    urge_count: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    last_urged_at: Mapped[datetime | None]
+    supervise_level: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    order_open: Mapped[bool] = mapped_column(server_default=sql("false"))
+    drafted_by: Mapped[UUID | None]
+    sampled: Mapped[bool] = mapped_column(server_default=sql("false"))  # for a call-back
+    called_back_at: Mapped[datetime | None]
+    reopens: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    reviewed_by: Mapped[UUID | None]  # who decided the last reopening
+    rejection_asked: Mapped[dict[str, Any] | None]  # {"ground_code", "note", "where", "by"}
+    master_id: Mapped[UUID | None] = mapped_column(ForeignKey("requests.id"))
+    followers: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    settled_by_grid: Mapped[bool] = mapped_column(server_default=sql("false"))
 
 
 class RequestEvent(Base):
@@ -191,8 +223,11 @@ class Reply(Base):
     factual: Mapped[bool | None]  # 诉求属实?
     solved: Mapped[Solved]
     unsolved_reason: Mapped[str | None] = mapped_column(Text)
+    result_type: Mapped[ReplyResult]
+    planned_on: Mapped[date | None]  # of what was put on a plan
     by: Mapped[UUID]
     at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]  # None: a draft, which the resident does not see
 
 
 class Rating(Base):

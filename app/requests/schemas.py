@@ -1,145 +1,14 @@
-"""What crosses the wire about requests."""
+"""What we answer about requests."""
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from app.domain.lifecycle import Action, State
-from app.domain.matters import (
-    KIND_TEXT,
-    Channel,
-    ContactMethod,
-    ContactResult,
-    Kind,
-    RejectionGround,
-    ReturnReason,
-)
-from app.domain.satisfaction import RatingReason, Solved
-from app.grids.schemas import LocationIn
-from app.web.asked import QueryIn
-from app.web.period import Moment
-from app.web.wire import (
-    Instant,
-    Line,
-    PageLimit,
-    PersonName,
-    PhoneNumber,
-    WireIn,
-    WireOut,
-    line,
-    prose,
-)
-
-TEXT_LIMIT = 4_000
-_KIND_BY_TEXT = {text: kind.value for kind, text in KIND_TEXT.items()}
-
-
-def _kind_word(value: object) -> object:
-    """People and forms say 投诉; the house says ``complaint``."""
-    return _KIND_BY_TEXT.get(value, value) if isinstance(value, str) else value
-
-
-KindIn = Annotated[Kind, BeforeValidator(_kind_word)]
-Code = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9._-]+$")]
-Note = Annotated[str, prose(2_000)]
-Text = Annotated[str, prose(TEXT_LIMIT)]
-Title = Annotated[str, line(100)]
-
-
-class ListIn(QueryIn):
-    """What a list is narrowed by."""
-
-    state: list[State] = Field(default_factory=list)
-    unit: Line | None = None
-    grid: Line | None = None
-    category: Line | None = None
-    overdue: bool | None = None
-    first: Moment | None = Field(None, alias="from")
-    last: Moment | None = Field(None, alias="to")
-    limit: PageLimit = 20
-    cursor: Line | None = None
-
-
-class ContactIn(WireIn):
-    """How to reach the resident about this request. Encrypted at rest, masked for staff."""
-
-    name: PersonName | None = None
-    phone: PhoneNumber | None = None
-
-
-class SubmitIn(WireIn):
-    """A matter, in the resident's own words. Only ``text`` is required."""
-
-    text: Text
-    title: Title | None = None
-    kind: KindIn | None = None
-    category_code: Code | None = None
-    location: LocationIn | None = None
-    grid_code: Code | None = None
-    contact: ContactIn | None = None
-    confidential: bool = False
-    public: bool = False
-
-
-class Form(WireIn):
-    """Every action takes a form; ``note`` is what the table may demand."""
-
-    note: Note | None = None
-
-    def words(self) -> str:
-        """The text that stands for the note the table demands."""
-        return self.note or ""
-
-
-class AssignIn(Form):
-    unit_code: Code
-    category_code: Code | None = None
-
-
-class SupplyIn(Form):
-    text: Text
-
-    def words(self) -> str:
-        return self.text
-
-
-class ReturnIn(Form):
-    reason_code: ReturnReason
-    suggested_unit_code: Code | None = None
-
-
-class DecideReturnIn(Form):
-    """``reassign`` to another unit, ``refuse`` (the same unit goes on), or back to ``triage``."""
-
-    decision: Literal["reassign", "refuse", "triage"]
-    unit_code: Code | None = None
-
-
-class ContactLogIn(Form):
-    method: ContactMethod
-    result: ContactResult
-    at: Instant | None = None
-
-
-class ReplyIn(Form):
-    public_reply: Text
-    internal_note: Note | None = None
-    factual: bool | None = None
-    solved: Solved
-    unsolved_reason: Note | None = None
-
-
-class RatingIn(Form):
-    contacted: bool
-    solved: Solved
-    satisfaction: Annotated[int, Field(ge=1, le=5)]
-    reasons: list[RatingReason] = Field(default_factory=list, max_length=10)
-    text: Annotated[str, prose(1_000)] | None = None
-
-
-class RejectIn(Form):
-    ground_code: RejectionGround
-    where_to_go: Annotated[str, prose(500)] | None = None
+from app.domain.cotasks import CoTaskState
+from app.domain.matters import Channel, Kind, PauseReason, RejectionGround
+from app.domain.satisfaction import ReplyResult, Solved
+from app.domain.states import Action, State
+from app.web.wire import Day, Instant, WireOut
 
 
 class NamedOut(WireOut):
@@ -189,6 +58,9 @@ class ReplyOut(WireOut):
     solved: Solved
     solved_text: str
     unsolved_reason: str | None
+    result_type: ReplyResult
+    result_text: str
+    planned_on: Day | None = Field(description="of what was put on a plan")
     at: Instant
 
 
@@ -247,12 +119,79 @@ class RequestSummaryOut(RequestFactsOut):
     text: str | None = Field(description="null for auditors and administrators")
 
 
+class CycleOut(WireOut):
+    cycle_no: int
+    reply: ReplyOut | None
+    rating: RatingOut | None
+
+
+class OrderOut(WireOut):
+    """A written order that waits for the unit leader's answer."""
+
+    level: int
+    text: str | None
+    ordered_at: Instant
+    answer_due_at: Instant
+
+
+class CoTaskOut(WireOut):
+    id: str
+    unit: NamedOut
+    state: CoTaskState
+    state_text: str
+    task: str | None
+    feedback: str | None
+    due_at: Instant
+
+
+class ExtensionAskedOut(WireOut):
+    working_days: int
+
+
+class SuspensionAskedOut(WireOut):
+    reason_code: PauseReason
+    reason: str
+    until: Day
+
+
+class RejectionAskedOut(WireOut):
+    ground_code: RejectionGround
+    ground: str
+    note: str | None
+    where_to_go: str | None
+
+
+class MasterOut(WireOut):
+    """The request this one is handled with, and what it was answered."""
+
+    id: str | None = Field(description="null for residents")
+    number: str
+    state: State
+    state_text: str
+    public_label: str
+    reply: ReplyOut | None
+
+
 class RequestOut(RequestSummaryOut):
     location: LocationOut | None
     contact: ContactOut | None
     routing: RoutingOut
     reply: ReplyOut | None
     rating: RatingOut | None
+    earlier_cycles: list[CycleOut]
+    urge_count: int
+    supervise_level: int
+    orders: list[OrderOut]
+    co_tasks: list[CoTaskOut] = Field(description="those that are open")
+    extensions: int = Field(description="granted in this cycle")
+    extension_asked: ExtensionAskedOut | None
+    suspension_asked: SuspensionAskedOut | None
+    resume_on: Instant | None
+    info_until: Instant | None
+    rejection_asked: RejectionAskedOut | None
+    settled_by_grid: bool
+    followers: int
+    master: MasterOut | None
     available_actions: list[ActionOut]
 
 

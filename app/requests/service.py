@@ -7,28 +7,24 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit import service as audit
 from app.domain import events, guards, lifecycle
-from app.domain.errors import Conflict, Stale
-from app.domain.identity import Actor, Role
-from app.domain.lifecycle import FINAL, Action
+from app.domain.errors import Stale
+from app.domain.identity import SYSTEM, Actor, Role
+from app.domain.states import FINAL, REPLY_CLOCK, Action, Clock, State
 from app.outbox import service as outbox
-from app.requests import clocks, queries, views
+from app.requests import clocks, joining, queries, recalculation, views
 from app.requests.city import City
+from app.requests.forms import Form
 from app.requests.models import CitizenRequest, RequestEvent
-from app.requests.schemas import Form
-from app.requests.steps import STEPS, Move, Outcome
+from app.requests.move import Move, Outcome
+from app.requests.steps import STEPS
 
 
 class VersionStale(Stale):
     """该诉求刚刚被更新过，请刷新后再操作。"""
 
     code = "stale_version"
-
-
-class AlreadyRated(Conflict):
-    """您已经评价过了。"""
-
-    code = "already_rated"
 
 
 async def act(
@@ -41,11 +37,13 @@ async def act(
     actor: Actor,
     version: int | None,
     now: datetime,
+    job: str | None = None,
 ) -> CitizenRequest:
     """Take one step of the lifecycle and write everything that belongs to it.
 
     Args:
         version: what the actor decided on; None only for the system.
+        job: by whose doing the system acts.
 
     Raises:
         RequestNotFound: it does not exist for this actor.
@@ -54,21 +52,65 @@ async def act(
         Whatever the step itself raises.
     """
     request = await _lock(session, request_id, actor)
-    row = columns(request)
-    if action is Action.RATE and request.satisfaction is not None:
-        raise AlreadyRated
-    closed = guards.closed(views.facts(row), now=now)
-    step = lifecycle.take(request.state, action, by=actor.role, note=form.words(), closed=closed)
+    # Nobody decides on a promise that an older calendar counted.
+    if request.calendar_version < city.reference.calendar_version and (
+        await recalculation.bring_up_to_date(session, city, [request.id], now=now)
+    ):
+        await session.refresh(request)
+    step = lifecycle.take(
+        request.state,
+        action,
+        by=actor,
+        facts=views.facts(columns(request), city),
+        now=now,
+        note=form.words(),
+    )
     if version is not None and version != request.version:
         raise VersionStale(version=request.version)
     running = await clocks.of_cycle(session, request)
     _form_type, effect = STEPS[action]
-    outcome = await effect(Move(session, city, request, running, actor, now), form)
+    move = Move(session, city, request, running, actor, now)
+    outcome = await effect(move, form)
     if outcome.target not in step.targets:
         raise RuntimeError(f"{action} led to {outcome.target}, which the table does not know")
-    clocks.enter(running, request, outcome.target, city=city, now=now)
-    await _remember(session, request, action, outcome, actor=actor, now=now)
+    await _follow(move, action, outcome.target)
+    _enter(request, outcome.target, now)
+    await session.flush()
+    for touched, said in ((request, outcome), *outcome.also):
+        await _write_down(session, touched, action, said, actor=actor, now=now, job=job)
     return request
+
+
+# Those that nobody looks at just now. A merged one waits for its master, whose answer it reports.
+_TO_ARCHIVE = text("""
+SELECT id FROM requests
+WHERE state IN ('closed', 'rejected', 'withdrawn', 'merged')
+  AND ended_at <= :ended_before AND NOT order_open
+  AND NOT EXISTS (
+    SELECT FROM requests AS master
+    WHERE master.id = requests.master_id
+      AND (master.ended_at IS NULL OR master.ended_at > :ended_before))
+ORDER BY ended_at LIMIT 1 FOR UPDATE SKIP LOCKED
+""")
+
+
+async def archive_next(session: AsyncSession, city: City, *, now: datetime) -> bool:
+    """Archive one request whose time has come; whether there was one."""
+    request_id = await session.scalar(_TO_ARCHIVE, {"ended_before": now - guards.ARCHIVE_AFTER})
+    if request_id is None:
+        return False
+    await act(
+        session,
+        city,
+        request_id,
+        Action.ARCHIVE,
+        Form(),
+        actor=SYSTEM,
+        version=None,
+        now=now,
+        job="archive_ended",
+    )
+    return True
 
 
 async def _lock(session: AsyncSession, request_id: UUID, actor: Actor) -> CitizenRequest:
@@ -84,7 +126,39 @@ async def _lock(session: AsyncSession, request_id: UUID, actor: Actor) -> Citize
     return request
 
 
-async def _remember(
+async def _follow(move: Move, action: Action, target: State) -> None:
+    """Let everything that hangs on the request go with it into ``target``."""
+    request = move.request
+    if target is request.state:
+        return
+    request.rejection_asked = None
+    before, after = REPLY_CLOCK[request.state], REPLY_CLOCK[target]
+    stood_until = clocks.standing_ends_at(request, move.now)
+    clocks.enter(move.clocks, request, target, city=move.city, now=move.now)
+    if before is Clock.STANDS and after is not Clock.STANDS:
+        await move.end_pause(stood_until, runs_on=after is Clock.RUNS)
+    if after is Clock.CANCELLED:
+        request.order_open = False  # whoever was to answer for it has nothing to answer for
+    if target in FINAL or target is State.REPLIED:
+        await move.drop_what_was_asked()
+        await move.end_co_tasks()
+    if target is State.REOPEN_REVIEW:
+        move.open_review()
+    unanswered = target is State.CLOSED and request.replied_at is None
+    if (unanswered or target in (State.REPLIED, State.REJECTED)) and request.followers:
+        await joining.tell_followers(move, action)
+
+
+def _enter(request: CitizenRequest, target: State, now: datetime) -> None:
+    request.state = target
+    request.version += 1
+    if target not in FINAL:
+        request.ended_at = None
+    elif request.ended_at is None:
+        request.ended_at = now
+
+
+async def _write_down(
     session: AsyncSession,
     request: CitizenRequest,
     action: Action,
@@ -92,11 +166,10 @@ async def _remember(
     *,
     actor: Actor,
     now: datetime,
+    job: str | None,
 ) -> None:
-    request.state = outcome.target
-    request.version += 1
-    if outcome.target in FINAL:
-        request.ended_at = now
+    """The line of the history, and the news. The request is already what the line says."""
+    facts = dict(outcome.facts or {}) | ({"job": job} if job else {})
     session.add(
         RequestEvent(
             request_id=request.id,
@@ -109,10 +182,23 @@ async def _remember(
             unit_code=request.unit_code,
             note=outcome.note,
             public_note=outcome.public_note,
-            facts=dict(outcome.facts) if outcome.facts else None,
+            facts=facts or None,
         )
     )
     await session.flush()
+    await audit.append(
+        session,
+        request.id,
+        actor=actor,
+        action=action,
+        facts={
+            "version": request.version,
+            "to": outcome.target,
+            "cycle": request.cycle_no,
+            "unit": request.unit_code,
+        },
+        now=now,
+    )
     await outbox.record(
         session,
         events.RequestMoved(
@@ -125,6 +211,8 @@ async def _remember(
             action=action,
             state=request.state,
             actor_id=None if actor.role is Role.SYSTEM else str(actor.id),
+            meaning=outcome.meaning,
+            co_unit_code=outcome.co_unit_code,
         ),
         now=now,
     )

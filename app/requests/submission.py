@@ -11,16 +11,17 @@ from uuid import UUID
 
 import orjson
 
+from app.audit import service as audit
 from app.domain import events, geometry, matters, numbering, routing, sla
 from app.domain.errors import Invalid
 from app.domain.escalation import Firing
 from app.domain.identity import SYSTEM, Actor, Role
-from app.domain.lifecycle import Action, State
 from app.domain.sla import Metric
+from app.domain.states import Action, State
 from app.grids.schemas import LocationIn
 from app.requests import clocks, views
 from app.requests.city import City
-from app.requests.schemas import SubmitIn
+from app.requests.forms import SubmitIn
 from app.store.session import Database, Statement
 
 OPERATION = "submit"
@@ -39,6 +40,21 @@ class OutsideServiceArea(Invalid):
     code = "coord_outside_service_area"
 
 
+# What a new request has not had yet, as its columns say it.
+_NOTHING_YET: dict[str, Any] = {
+    **dict.fromkeys((
+        "contacted_at", "replied_at", "rate_until", "ended_at", "satisfaction", "info_until",
+        "extension_asked", "suspension_asked", "last_urged_at", "drafted_by", "called_back_at",
+        "reviewed_by", "rejection_asked", "previous_state", "diligent_at", "stands_since",
+        "stands_due_at",
+    )),
+    **dict.fromkeys(("contact_attempts", "info_rounds", "hops", "open_co_tasks", "extensions",
+                     "followers"), 0),
+    **dict.fromkeys(("unit_fixed", "order_open", "sampled"), False),
+    "returned_units": (),
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A request that is decided but not yet written: its columns, first events and clocks."""
@@ -49,6 +65,8 @@ class Draft:
     routed_note: str
     contact_clock: Firing | None
     reply_clock: Firing | None
+    accept_due_at: datetime | None  # None while a dispatcher decides
+    accept_clock: Firing | None
     hint: str | None
 
 
@@ -90,6 +108,15 @@ WITH quota AS (
      (2, :routed_by, :state, :system_id::uuid, 'system', :unit_code, :routed_note)
   ) AS step (version, action, state, actor_id, actor_role, unit_code, public_note)
   RETURNING 1
+), trail AS (
+  INSERT INTO audit_entries (chain, seq, at, actor_id, actor_role, action, facts, hash)
+  SELECT :id, step.seq, :submitted_at, step.actor_id, step.actor_role, step.action, step.facts,
+     step.hash
+  FROM fresh, (VALUES
+     (1, :submitted_by::uuid, :actor_role::text, 'submit', :taken_facts::jsonb, :taken_hash::bytea),
+     (2, :system_id::uuid, 'system', :routed_by::text, :routed_facts::jsonb, :routed_hash::bytea)
+  ) AS step (seq, actor_id, actor_role, action, facts, hash)
+  RETURNING 1
 ), clocks AS (
   INSERT INTO request_clocks
     (request_id, cycle_no, metric, state, started_at, due_at, original_due_at,
@@ -98,8 +125,10 @@ WITH quota AS (
      clock.next_level, clock.next_fire_at
   FROM fresh, (VALUES
      ('contact', :contact_due_at::timestamptz, :contact_level::text, :contact_fire_at::timestamptz),
-     ('reply', :reply_due_at::timestamptz, :reply_level, :reply_fire_at)
+     ('reply', :reply_due_at::timestamptz, :reply_level, :reply_fire_at),
+     ('accept', :accept_due_at::timestamptz, :accept_level, :accept_fire_at)
   ) AS clock (metric, due_at, next_level, next_fire_at)
+  WHERE clock.due_at IS NOT NULL
   RETURNING 1
 ), told AS (
   INSERT INTO outbox (kind, payload, available_at)
@@ -131,18 +160,20 @@ def draft(
     reference = city.reference
     if form.category_code is not None:
         reference.active_category(form.category_code)
-    point, located = _locate(city, form.location)
+    point, located = locate(city, form.location)
     if form.grid_code is not None and city.grids.node(form.grid_code) is None:
         raise GridUnknown
     grid = routing.choose_grid(located=located, chosen=form.grid_code, home=home)
-    unit = _choose_unit(city, form.category_code, grid.grid_code)
+    unit = choose_unit(city, form.category_code, grid.grid_code)
     policy = reference.policy_for(form.category_code)
     calendar = reference.calendar
     promise = sla.promise(policy, calendar, now)
     assigned = unit.unit_code is not None
-    return_until = None
+    return_until = accept_due_at = accept_clock = None
     if assigned:
         return_until, _ = sla.settled(calendar, lambda by: sla.return_due(policy, by, now))
+        accept_due_at, _ = sla.settled(calendar, lambda by: sla.accept_due(policy, by, now))
+        accept_clock = clocks.first_rung(city, Metric.ACCEPT, now, accept_due_at)
     location, contact = form.location, form.contact
     row: dict[str, Any] = {
         "id": request_id,
@@ -172,14 +203,7 @@ def draft(
         },
         "latitude": point[0] if point else None,
         "longitude": point[1] if point else None,
-        "location": None
-        if location is None
-        else {
-            "latitude": location.latitude,
-            "longitude": location.longitude,
-            "coord_sys": location.coord_sys,
-            "accuracy_m": location.accuracy_m,
-        },
+        "location": as_received(location) if location else None,
         "policy_code": policy.code,
         "policy_version": policy.version,
         "calendar_version": reference.calendar_version,
@@ -189,10 +213,7 @@ def draft(
         "contact_due_at": promise.contact_due_at,
         "reply_due_at": promise.reply_due_at,
         "provisional": promise.provisional,
-        **dict.fromkeys(("contacted_at", "replied_at", "rate_until", "ended_at", "satisfaction")),
-        "contact_attempts": 0,
-        "info_rounds": 0,
-        "returned_units": [],
+        **_NOTHING_YET,
     }
     emergency = matters.emergency_number(form.text)
     return Draft(
@@ -206,11 +227,23 @@ def draft(
         routed_note=unit.reason.text,
         contact_clock=clocks.first_rung(city, Metric.CONTACT, now, promise.contact_due_at),
         reply_clock=clocks.first_rung(city, Metric.REPLY, now, promise.reply_due_at),
+        accept_due_at=accept_due_at,
+        accept_clock=accept_clock,
         hint=f"如有生命财产危险，请立即拨打{emergency}。" if emergency else None,
     )
 
 
-def _locate(
+def as_received(location: LocationIn) -> dict[str, Any]:
+    """The point as the phone said it, kept beside the converted one."""
+    return {
+        "latitude": location.latitude,
+        "longitude": location.longitude,
+        "coord_sys": location.coord_sys,
+        "accuracy_m": location.accuracy_m,
+    }
+
+
+def locate(
     city: City, location: LocationIn | None
 ) -> tuple[tuple[float, float] | None, tuple[str, float] | None]:
     """Return the point in WGS-84 and (grid code, distance in metres), where there are such."""
@@ -225,9 +258,7 @@ def _locate(
     return point, None
 
 
-def _choose_unit(
-    city: City, category_code: str | None, grid_code: str | None
-) -> routing.UnitChoice:
+def choose_unit(city: City, category_code: str | None, grid_code: str | None) -> routing.UnitChoice:
     reference = city.reference
     return routing.choose_unit(
         reference.rules_for(category_code),
@@ -262,7 +293,26 @@ async def write(
         resident_id=str(row["resident_id"]) if row["resident_id"] else None,
         state=row["state"],
     )
-    contact, reply = draft.contact_clock, draft.reply_clock
+    taken = audit.first_entry(
+        row["id"],
+        actor=actor,
+        action=Action.SUBMIT,
+        facts={"version": 1, "to": State.SUBMITTED, "channel": row["channel"]},
+        now=now,
+    )
+    routed = audit.next_entry(
+        taken,
+        actor=SYSTEM,
+        action=draft.routed_by,
+        facts={
+            "version": 2,
+            "from": State.SUBMITTED,
+            "to": row["state"],
+            "unit": row["unit_code"],
+        },
+        now=now,
+    )
+    contact, reply, accept = draft.contact_clock, draft.reply_clock, draft.accept_clock
     values = {
         **row,
         "routing": orjson.dumps(row["routing"]).decode(),
@@ -284,7 +334,14 @@ async def write(
         "contact_fire_at": contact.fire_at if contact else None,
         "reply_level": reply.level if reply else None,
         "reply_fire_at": reply.fire_at if reply else None,
+        "accept_due_at": draft.accept_due_at,
+        "accept_level": accept.level if accept else None,
+        "accept_fire_at": accept.fire_at if accept else None,
         "event": orjson.dumps(event).decode(),
+        "taken_facts": taken.facts,
+        "taken_hash": taken.hash,
+        "routed_facts": routed.facts,
+        "routed_hash": routed.hash,
     }
     written = await db.one_statement(_INSERT, **values)
     return body if written is not None and written["written"] else None

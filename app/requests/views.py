@@ -13,21 +13,12 @@ from uuid import UUID
 
 import orjson
 
-from app.domain import geometry, guards, privacy
-from app.domain.identity import BLIND_ROLES, GRANTS, ROLE_TEXT, Actor, Permission, Role
-from app.domain.lifecycle import (
-    ACTION_TEXT,
-    FINAL,
-    GUARD_TEXT,
-    REPLY_CLOCK,
-    STATE_TEXT,
-    TRANSITIONS,
-    Action,
-    State,
-    open_actions,
-)
+from app.domain import geometry, guards, privacy, sla
+from app.domain.guards import GUARD_TEXT, Guard
+from app.domain.identity import BLIND_ROLES, ROLE_TEXT, Actor, Role
+from app.domain.lifecycle import open_actions
 from app.domain.matters import KIND_TEXT
-from app.domain.satisfaction import SATISFACTION_TEXT, SOLVED_TEXT, Satisfaction, Solved
+from app.domain.states import ACTION_TEXT, STATE_TEXT, Action, State
 from app.requests.city import City
 from app.store.crypto import FieldCipher
 from app.store.session import Columns
@@ -39,7 +30,7 @@ _CANCELLED = frozenset({State.REJECTED, State.WITHDRAWN, State.MERGED})
 _NEAR_STAFF = frozenset({Role.GRID_LEADER, Role.MICRO_GRID_LEADER, Role.HANDLER, Role.UNIT_LEADER})
 
 
-def _in_china(at: datetime | None) -> datetime | None:
+def clock_text(at: datetime | None) -> datetime | None:
     """An instant as the wire wants it: orjson and pydantic write ISO 8601 with +08:00."""
     return at and at.astimezone(_CHINA)
 
@@ -65,7 +56,7 @@ def unseal(cipher: FieldCipher, sealed: bytes | None, request_id: UUID) -> dict[
     return opened
 
 
-def _contact(
+def contact_view(
     row: Columns, actor: Actor, personal: Mapping[str, str | None]
 ) -> dict[str, Any] | None:
     name, phone = personal.get("name"), personal.get("phone")
@@ -110,7 +101,7 @@ def _grid(city: City, row: Columns) -> dict[str, Any] | None:
     }
 
 
-def _location(row: Columns, address: str | None) -> dict[str, Any] | None:
+def location_view(row: Columns, address: str | None) -> dict[str, Any] | None:
     if row["latitude"] is None:
         return None
     latitude, longitude = row["latitude"], row["longitude"]
@@ -124,22 +115,70 @@ def _location(row: Columns, address: str | None) -> dict[str, Any] | None:
     }
 
 
-def facts(row: Columns) -> guards.Facts:
+def facts(row: Columns, city: City) -> guards.Facts:
+    """What the guards look at, from the columns of a request."""
+    category = city.reference.categories.get(row["category_code"] or "")
+    reply_due_at = row["reply_due_at"] or row["stands_due_at"]
+    due_soon = row["submitted_at"] + (row["contact_due_at"] - row["submitted_at"]) / 2
     return guards.Facts(
         unit_code=row["unit_code"],
+        submitted_at=row["submitted_at"],
         contacted_at=row["contacted_at"],
         contact_attempts=row["contact_attempts"],
         info_rounds=row["info_rounds"],
+        info_until=row["info_until"],
         return_until=row["return_until"],
         returned_units=tuple(row["returned_units"]),
+        hops=row["hops"],
+        unit_fixed=row["unit_fixed"],
+        open_co_tasks=row["open_co_tasks"],
+        extensions=row["extensions"],
+        extension_asked=row["extension_asked"] is not None,
+        extension_until=_last_day_to_extend(reply_due_at, city),
+        reply_due_at=reply_due_at,
+        stands_since=row["stands_since"],
+        suspension_asked=row["suspension_asked"] is not None,
+        due_soon_at=due_soon if row["contacted_at"] is None else None,
+        last_urged_at=row["last_urged_at"],
+        order_open=row["order_open"],
+        drafted_by=row["drafted_by"],
         rate_until=row["rate_until"],
+        sampled=row["sampled"],
+        called_back_at=row["called_back_at"],
+        reopen_until=_reopen_until(row, city),
+        reviewed_by=row["reviewed_by"],
+        rejection_asked_by=UUID(row["rejection_asked"]["by"]) if row["rejection_asked"] else None,
+        followers=row["followers"],
+        grid_matter=category is not None and category.grid_matter,
+        ended_at=row["ended_at"],
     )
 
 
-def _actions(row: Columns, actor: Actor, now: datetime) -> list[dict[str, Any]]:
+def _last_day_to_extend(reply_due_at: datetime | None, city: City) -> datetime | None:
+    """One working day before the reply is due."""
+    if reply_due_at is None:
+        return None
+    extend_until, _ = sla.settled(
+        city.reference.calendar, lambda by: sla.working_days_earlier(by, reply_due_at, 1)
+    )
+    return extend_until
+
+
+def _reopen_until(row: Columns, city: City) -> datetime | None:
+    since = row["replied_at"] or (row["ended_at"] if row["state"] == State.REJECTED else None)
+    if since is None:
+        return None
+    policy = city.reference.policy(row["policy_code"], row["policy_version"])
+    return sla.natural_days_later(city.reference.calendar, since, policy.reopen_window_days)
+
+
+def actions_view(row: Columns, city: City, actor: Actor, now: datetime) -> list[dict[str, Any]]:
+    """What ``actor`` may do. What is another unit's to do is not shown at all."""
     steps = _OPEN_STEPS[row["state"], actor.role]
-    guarded = any(step.guards for step in steps)
-    closed = guards.closed(facts(row), now=now) if guarded else frozenset()
+    if not steps:
+        return []
+    asked = {guard for step in steps for guard in step.guards}
+    closed = guards.closed(asked, facts(row, city), actor=actor, now=now)
     return [
         {
             "action": step.action,
@@ -147,10 +186,18 @@ def _actions(row: Columns, actor: Actor, now: datetime) -> list[dict[str, Any]]:
             "blocked_reason": next((GUARD_TEXT[g] for g in step.guards if g in closed), None),
         }
         for step in steps
+        if not (Guard.HOST_UNIT in step.guards and Guard.HOST_UNIT in closed)
     ]
 
 
 # -- the whole --------------------------------------------------------------------------------
+
+
+def is_cancelled(row: Columns) -> bool:
+    """Whether its promises are owed no more, though nobody kept them: neither met nor missed."""
+    state = row["previous_state"] if row["state"] == State.ARCHIVED else row["state"]
+    appealed = state == State.REOPEN_REVIEW and row["replied_at"] is None
+    return appealed or state in _CANCELLED
 
 
 def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
@@ -158,7 +205,7 @@ def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
     state_text, public_label = STATE_TEXT[state]
     contacted_at, replied_at = row["contacted_at"], row["replied_at"]
     contact_due_at, reply_due_at = row["contact_due_at"], row["reply_due_at"]
-    cancelled = state in _CANCELLED
+    cancelled = is_cancelled(row)
     return {
         "id": str(row["id"]),
         "number": row["number"],
@@ -175,17 +222,19 @@ def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
         "channel": row["channel"],
         "confidential": row["confidential"],
         "public": row["public"],
-        "submitted_at": _in_china(row["submitted_at"]),
-        "contact_due_at": _in_china(contact_due_at),
-        "reply_due_at": _in_china(reply_due_at),
+        "submitted_at": clock_text(row["submitted_at"]),
+        "contact_due_at": clock_text(contact_due_at),
+        "reply_due_at": clock_text(reply_due_at),
         "provisional": row["provisional"],
-        "contacted_at": _in_china(contacted_at),
-        "replied_at": _in_china(replied_at),
-        "rate_until": _in_china(row["rate_until"]),
-        "ended_at": _in_china(row["ended_at"]),
+        "contacted_at": clock_text(contacted_at),
+        "replied_at": clock_text(replied_at),
+        "rate_until": clock_text(row["rate_until"]),
+        "ended_at": clock_text(row["ended_at"]),
         "contact_overdue": contacted_at > contact_due_at
         if contacted_at
-        else not cancelled and now > contact_due_at,
+        else not cancelled
+        and row["diligent_at"] is None
+        and (replied_at or row["ended_at"] or now) > contact_due_at,
         "reply_overdue": reply_due_at is not None
         and (replied_at >= reply_due_at if replied_at else not cancelled and now >= reply_due_at),
         "satisfaction": row["satisfaction"],
@@ -200,7 +249,7 @@ def moved_view(
     view = _facts_view(row, city, now)
     view["routing"] = row["routing"]
     view["hint"] = hint
-    view["available_actions"] = _actions(row, actor, now)
+    view["available_actions"] = actions_view(row, city, actor, now)
     return view
 
 
@@ -213,55 +262,6 @@ def summary_view(row: Columns, city: City, actor: Actor, *, now: datetime) -> di
     return view
 
 
-def request_view(row: Columns, city: City, actor: Actor, *, now: datetime) -> dict[str, Any]:
-    """A request as its own page shows it.
-
-    Args:
-        row: the columns of ``requests``; ``reply`` and ``rating`` of the present cycle if any.
-    """
-    blind = actor.role in BLIND_ROLES
-    personal = {} if blind else unseal(city.cipher, row["personal"], row["id"])
-    view = summary_view(row, city, actor, now=now)
-    view["location"] = None if blind else _location(row, personal.get("address"))
-    view["contact"] = None if blind else _contact(row, actor, personal)
-    view["routing"] = row["routing"]
-    view["reply"] = _reply(row["reply"], actor)
-    view["rating"] = _rating(row["rating"], actor)
-    view["available_actions"] = _actions(row, actor, now)
-    return view
-
-
-def _reply(reply: Columns | None, actor: Actor) -> dict[str, Any] | None:
-    if reply is None:
-        return None
-    blind = actor.role in BLIND_ROLES
-    inside = not blind and actor.role is not Role.RESIDENT
-    return {
-        "public_reply": None if blind else reply["public_reply"],
-        "internal_note": reply["internal_note"] if inside else None,
-        "factual": reply["factual"],
-        "solved": reply["solved"],
-        "solved_text": SOLVED_TEXT[Solved(reply["solved"])],
-        "unsolved_reason": None if blind else reply["unsolved_reason"],
-        "at": _in_china(reply["at"]),
-    }
-
-
-def _rating(rating: Columns | None, actor: Actor) -> dict[str, Any] | None:
-    if rating is None:
-        return None
-    return {
-        "contacted": rating["contacted"],
-        "solved": rating["solved"],
-        "solved_text": SOLVED_TEXT[Solved(rating["solved"])],
-        "satisfaction": rating["satisfaction"],
-        "satisfaction_text": SATISFACTION_TEXT[Satisfaction(rating["satisfaction"])],
-        "reasons": rating["reasons"],
-        "text": None if actor.role in BLIND_ROLES else rating["text"],
-        "at": _in_china(rating["at"]),
-    }
-
-
 def event_view(event: Columns, city: City, actor: Actor) -> dict[str, Any]:
     """One line of the timeline."""
     state = State(event["state"])
@@ -269,7 +269,7 @@ def event_view(event: Columns, city: City, actor: Actor) -> dict[str, Any]:
     inside = not blind and actor.role is not Role.RESIDENT
     return {
         "version": event["version"],
-        "at": _in_china(event["at"]),
+        "at": clock_text(event["at"]),
         "action": event["action"],
         "action_text": ACTION_TEXT[Action(event["action"])],
         "state": state,
@@ -282,47 +282,3 @@ def event_view(event: Columns, city: City, actor: Actor) -> dict[str, Any]:
         "public_note": None if blind else event["public_note"],
         "facts": event["facts"] if inside or blind else None,
     }
-
-
-def workflow_view() -> dict[str, Any]:
-    """The table of the lifecycle, with Chinese names."""
-    states = [
-        {
-            "code": state,
-            "text": text,
-            "public_label": label,
-            "final": state in FINAL,
-            "reply_clock": REPLY_CLOCK[state],
-        }
-        for state, (text, label) in STATE_TEXT.items()
-    ]
-    submit_by = [role for role in Role if role in GRANTS[Permission.REQUEST_SUBMIT]]
-    rows: list[dict[str, Any]] = [
-        {
-            "source": None,
-            "source_text": None,
-            "action": Action.SUBMIT,
-            "action_text": ACTION_TEXT[Action.SUBMIT],
-            "targets": [State.SUBMITTED],
-            "by": submit_by,
-            "by_text": [ROLE_TEXT[role] for role in submit_by],
-            "note_required": False,
-            "guards": [],
-        }
-    ]
-    for step in TRANSITIONS:
-        roles = [role for role in Role if role in step.by]
-        rows.append(
-            {
-                "source": step.source,
-                "source_text": STATE_TEXT[step.source][0],
-                "action": step.action,
-                "action_text": ACTION_TEXT[step.action],
-                "targets": list(step.targets),
-                "by": roles,
-                "by_text": [ROLE_TEXT[role] for role in roles],
-                "note_required": step.note_required,
-                "guards": [{"code": g, "text": GUARD_TEXT[g]} for g in step.guards],
-            }
-        )
-    return {"states": states, "transitions": rows}

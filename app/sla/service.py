@@ -16,15 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import escalation
 from app.domain.errors import Conflict
-from app.domain.escalation import Level
+from app.domain.escalation import AUTOMATIC, Level
 from app.domain.events import ClockFired
 from app.domain.identity import SYSTEM
-from app.domain.lifecycle import Action
 from app.domain.sla import Metric
+from app.domain.states import Action
 from app.requests import service as requests
 from app.requests.city import City
+from app.requests.forms import DecideIn, Form, ResumeIn, SuperviseIn
 from app.requests.queries import RequestNotFound
-from app.requests.schemas import Form
 
 _CLAIM = text("""
 SELECT clock.request_id, clock.cycle_no, clock.metric, clock.started_at, clock.due_at,
@@ -59,7 +59,7 @@ WITH fired AS (
       = (fired.request_id, fired.cycle_no, fired.metric)
   RETURNING 1
 )
-SELECT (SELECT count(*) FROM outbox_rows) AS told
+SELECT request_id, metric, level FROM told
 """)
 
 
@@ -68,8 +68,8 @@ async def sweep(session: AsyncSession, city: City, *, now: datetime, batch: int)
     due = (await session.execute(_CLAIM, {"now": now, "batch": batch})).all()
     if due:
         fired = [_fired(clock, city, now) for clock in due]
-        await session.execute(_FIRE, {"fired": orjson.dumps(fired).decode(), "now": now})
-        await _close_unrated(session, city, due, now)
+        told = await session.execute(_FIRE, {"fired": orjson.dumps(fired).decode(), "now": now})
+        await _act(session, city, told.all(), now)
     return len(due)
 
 
@@ -107,21 +107,32 @@ def _fired(clock: Row[Any], city: City, now: datetime) -> dict[str, Any]:
     }
 
 
-async def _close_unrated(
-    session: AsyncSession, city: City, due: Sequence[Row[Any]], now: datetime
-) -> None:
-    for clock in due:
-        if clock.metric == Metric.RATE and clock.next_level == Level.EXPIRED:
-            try:
+# What the clock says where an action wants words.
+_FORMS: dict[Action, Form] = {
+    Action.DECIDE_EXTENSION: DecideIn(decision="deny", note="到期未审批，视为不同意"),
+    Action.RESUME: ResumeIn(),
+    Action.SUPERVISE: SuperviseIn(level=1, note="答复超期三个工作日，自动督办"),
+}
+
+
+async def _act(session: AsyncSession, city: City, told: Sequence[Row[Any]], now: datetime) -> None:
+    """Take the steps that the clocks themselves take at the rungs that were told just now."""
+    for clock in told:
+        action = AUTOMATIC.get((Metric(clock.metric), Level(clock.level)))
+        if action is None:
+            continue
+        try:
+            async with session.begin_nested():
                 await requests.act(
                     session,
                     city,
                     UUID(str(clock.request_id)),
-                    Action.AUTO_CLOSE,
-                    Form(),
+                    action,
+                    _FORMS.get(action, Form()),
                     actor=SYSTEM,
                     version=None,
                     now=now,
+                    job="sweep_clocks",
                 )
-            except (Conflict, RequestNotFound):
-                continue  # rated in the same moment: the rating stands
+        except (Conflict, RequestNotFound):
+            continue  # somebody was faster, or there is nothing to refuse: what is, stands

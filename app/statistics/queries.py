@@ -7,6 +7,7 @@ from typing import Any
 
 from app.domain.measures import Measure, ratio
 from app.domain.satisfaction import SATISFIED_FROM
+from app.requests.queries import CANCELLED, NO_CONTACT_AT
 from app.statistics.schemas import GroupBy
 from app.store.session import Columns, Database, Statement
 
@@ -27,19 +28,23 @@ def _statement(group_by: GroupBy) -> Statement:
     return Statement(f"""
 WITH cohort AS (
   SELECT {_KEY[group_by]} AS key, state, satisfaction, contacted_at, contact_due_at, replied_at,
-    reply_due_at, state IN ('rejected', 'withdrawn', 'merged') AS cancelled
+    reply_due_at, rate_until, {CANCELLED} AS cancelled,
+    -- tried often enough in time (已尽责未联系上): neither met nor missed
+    contacted_at IS NULL AND diligent_at IS NOT NULL AS diligent,
+    {NO_CONTACT_AT} AS no_contact_at
   FROM requests
   WHERE submitted_at >= :submitted_from AND submitted_at < :submitted_to
 )
 SELECT key,
   count(*) AS received,
-  count(*) FILTER (WHERE state IN ('closed', 'archived')) AS closed,
-  count(*) FILTER (WHERE replied_at IS NOT NULL) AS rateable,
+  count(*) FILTER (WHERE state = 'closed' OR state = 'archived' AND NOT cancelled) AS closed,
+  count(*) FILTER (WHERE rate_until IS NOT NULL OR satisfaction IS NOT NULL) AS rateable,
   count(satisfaction) AS rated,
   count(*) FILTER (WHERE satisfaction >= {SATISFIED_FROM:d}) AS satisfied,
   count(*) FILTER (WHERE contacted_at <= contact_due_at) AS contact_met,
   count(*) FILTER (WHERE contacted_at > contact_due_at
-    OR contacted_at IS NULL AND NOT cancelled AND contact_due_at < :now) AS contact_missed,
+    OR contacted_at IS NULL AND NOT cancelled AND NOT diligent
+      AND contact_due_at < no_contact_at) AS contact_missed,
   count(*) FILTER (WHERE replied_at < reply_due_at) AS reply_met,
   count(*) FILTER (WHERE replied_at >= reply_due_at
     OR replied_at IS NULL AND NOT cancelled AND reply_due_at <= :now) AS reply_missed

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from math import ceil
 
 import asyncpg
 import structlog
@@ -44,13 +45,14 @@ FROM mine JOIN rate_counters AS counter USING (bucket, window_start)
 WHERE mine.delta = 0
 """)
 
-_TAKE = Statement("""
+_TAKE_SQL = """
 INSERT INTO rate_counters AS counter (bucket, window_start, used)
 VALUES (:bucket, :window_start, 1)
 ON CONFLICT (bucket, window_start) DO UPDATE SET used = counter.used + 1
 WHERE counter.used < :limit
 RETURNING used
-""")
+"""
+_TAKE, _TAKE_WITH = Statement(_TAKE_SQL), text(_TAKE_SQL)
 
 _PURGE = text("DELETE FROM rate_counters WHERE window_start < :before")
 
@@ -150,6 +152,29 @@ async def take_now(
     )
     if row is None:
         raise TooMany(retry_after_s=max(1, start + window_s - second))
+
+
+async def take_with(
+    session: AsyncSession,
+    bucket: str,
+    limit: int,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+    now: datetime,
+) -> None:
+    """Use ``bucket`` once, exactly, in the caller's transaction: what rolls back was not used.
+
+    Others who use the same bucket wait until it ends; take it last.
+
+    Raises:
+        TooMany: with ``retry_after_s`` until ``ends_at``.
+    """
+    used = await session.scalar(
+        _TAKE_WITH, {"bucket": bucket, "window_start": starts_at, "limit": limit}
+    )
+    if used is None:
+        raise TooMany(retry_after_s=max(1, ceil((ends_at - now).total_seconds())))
 
 
 async def purge(session: AsyncSession, *, now: datetime, keep: timedelta) -> None:

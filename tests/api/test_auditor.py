@@ -78,7 +78,11 @@ async def paths_of(client: httpx.AsyncClient, *methods: str) -> list[tuple[str, 
 
 
 def filled(path: str, request: dict[str, Any]) -> str:
-    return path.replace("{request_id}", request["id"]).replace("{code}", GRID)
+    return (
+        path.replace("{request_id}", request["id"])
+        .replace("{code}", GRID)
+        .replace("{version}", "1")
+    )
 
 
 def words_in(value: Any) -> Iterator[str]:
@@ -110,7 +114,12 @@ async def test_nothing_an_auditor_reads_is_about_a_person(role, client, as_staff
     auditor = await as_staff(role)
     point = point_in(GRID)
     groups = ("none", "unit", "town", "community", "grid", "category", "month")
-    paths = [filled(path, telling) for _, path in await paths_of(client, "get")]
+    paths = [
+        filled(path, telling)
+        for _, path in await paths_of(client, "get")
+        # The audit is not an administrator's to read, and its hashes hold any digits by chance.
+        if not path.endswith("/audit")
+    ]
     assert f"{REQUESTS}/{telling['id']}" in paths
     for path in (
         *paths,
@@ -179,6 +188,8 @@ async def test_what_another_unit_has_does_not_exist(client, as_staff, telling):
     tried = 0
     for method, path in await paths_of(client, "get", "post"):
         step = path.rpartition("/")[2]
+        if step == "audit":  # not a handler's to read, whosever the request is
+            continue
         if "{request_id}" not in path or (method == "POST" and step not in {*forms, "sign"}):
             continue
         answers = [

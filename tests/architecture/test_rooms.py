@@ -13,6 +13,9 @@ PLUMBING = frozenset({"cli", "domain", "store", "web"})  # rooms that are no fea
 
 # Every further file of a feature, and why it is one.
 NOUNS: Mapping[str, Mapping[str, str]] = {
+    "audit": {
+        "inspection": "reading the whole audit again, to find what was altered",
+    },
     "grids": {
         "demo": "the demo city's places, computed; only seeding needs them",
         "geojson": "reading a boundary file: pure, with faults of its own",
@@ -29,6 +32,7 @@ NOUNS: Mapping[str, Mapping[str, str]] = {
         "sessions": "opaque tokens and the cache of one process",
     },
     "reference": {
+        "calendar_facts": "one version of the calendar as data, and what a draft makes of it: pure",
         "dictionaries": "every closed word list with its Chinese, collected from the domain",
         "holiday_notice": "reading a holiday file: pure, with faults of its own",
         "kinds": "the topic word and small kinds that models and schemas both need",
@@ -38,13 +42,33 @@ NOUNS: Mapping[str, Mapping[str, str]] = {
         "views": "reference data as the API shows it",
     },
     "requests": {
+        "answering": "steps: reply, rating, call-back, settling by the grid",
+        "assigning": "steps: who does it",
+        "children": "tables of what hangs on a request besides its history",
+        "cohandling": "steps: co-tasks",
+        "dossier": "a request as its own page shows it, with all that hangs on it",
+        "forms": "what clients send: one form for each action",
+        "informing": "steps: speaking with the resident",
+        "joining": "steps: merging and splitting",
+        "move": "a step being taken: what every step function gets and returns",
+        "pressing": "steps: urging and supervision",
+        "promises": "steps: extensions and suspensions",
+        "reviewing": "steps: once more, or not at all",
+        "rulebook": "the table of the lifecycle as the API shows it",
         "city": "what is decided on: one moment of the city, and the serial numbers",
         "clocks": "what a step does to the clocks",
-        "steps": "what each action does beyond moving the request: one function each",
+        "disclosure": "the two doors that leave a trace: who asked, and the trace itself",
+        "recalculation": "open promises counted anew, and written, after a calendar was published",
+        "reveal": "opening who asked: one rule with its statements",
+        "standings": "what open promises went through, and what another calendar makes of them",
+        "steps": "which function each action calls: a table",
         "submission": "the hot path: deciding and writing a new request",
         "views": "what each role sees of a request",
     },
-    "sla": {},
+    "sla": {
+        "recalculation": "the walk over all open requests after a calendar was published",
+        "views": "a draft of a calendar and its consequences as the API shows them",
+    },
     "statistics": {},
     "wechat": {
         "breaker": "when to stop calling a server that is down",

@@ -39,7 +39,9 @@ def test_every_declared_table_is_known_to_app_tables() -> None:
 
 def test_tables_are_declared_in_models_only() -> None:
     places = {source.place for source in app_sources() if declared_tables(source)}
-    assert not {place for place in places if not place.endswith("/models.py")}
+    # What hangs on a request has a file of its own: together they would not fit on a desk.
+    children = {"app/requests/children.py"}
+    assert not {place for place in places - children if not place.endswith("/models.py")}
 
 
 def test_a_declared_table_is_seen() -> None:

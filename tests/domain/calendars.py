@@ -1,13 +1,11 @@
 """Calendars for the tests of time. The table is typed in here anew, not taken from the product."""
 
-import os
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from app.domain.working_time import WorkingCalendar
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
-ORACLE_CASES = int(os.environ.get("LIANXIN_ORACLE_CASES", "5000"))
 
 # off: first..last; work: weekend days that are worked.
 _OFF = """
@@ -62,7 +60,7 @@ SUMMER_TIME = WorkingCalendar(
 
 
 def is_off(some_day: date) -> bool:
-    """The rule said once more, naively, for oracles."""
+    """The rule said once more, naively."""
     if some_day in WORK_DAYS:
         return False
     return some_day in OFF_DAYS or some_day.isoweekday() > 5

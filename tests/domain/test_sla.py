@@ -1,4 +1,3 @@
-import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -6,7 +5,7 @@ import pytest
 from app.domain import sla
 from app.domain.sla import ClockState, ContactMode, Metric, Pause, Policy, ReplyMode
 from app.domain.working_time import CalendarCoverageError
-from tests.domain.calendars import CALENDAR, ORACLE_CASES, SUMMER_TIME, at, day, is_off
+from tests.domain.calendars import CALENDAR, SUMMER_TIME, at
 
 POLICY = sla.DEFAULT_POLICY
 TICK = timedelta(microseconds=1)
@@ -283,50 +282,3 @@ def test_an_extension_beyond_the_published_years_says_so() -> None:
         end_of("2027-01-07"),
         True,
     )
-
-
-# -- an oracle ----------------------------------------------------------------------------------
-
-
-def test_promises_agree_with_stepping_day_by_day() -> None:
-    draw = random.Random(7)
-    span_us = int((at("2026-12-11 00:00") - at("2023-01-03 00:00")) / TICK)
-    for _ in range(ORACLE_CASES):
-        submitted_at = at("2023-01-03 00:00") + TICK * draw.randrange(span_us)
-        days = draw.randint(1, 12)
-        step = (submitted_at + timedelta(hours=8)).date()
-        left = days
-        while left:
-            step += timedelta(days=1)
-            left -= not is_off(step)
-        promise = sla.promise(Policy(reply_days=days), CALENDAR, submitted_at)
-        midnight = datetime(step.year, step.month, step.day, tzinfo=UTC) + timedelta(hours=16)
-        assert promise.reply_due_at == midnight
-        assert sla.due_day(CALENDAR, promise.reply_due_at) == step
-        assert promise.contact_due_at - submitted_at == timedelta(hours=6)
-
-
-def test_random_pauses_agree_with_stepping_day_by_day() -> None:
-    """Walk every day: while paused none is used up; after it, the unused ones are."""
-    draw = random.Random(8)
-    for _ in range(ORACLE_CASES // 5):
-        due_day = CALENDAR.nth_working_day(day("2023-02-01") + timedelta(draw.randrange(1_300)), 1)
-        paused_day = due_day - timedelta(days=draw.randint(0, 9))
-        resumed_day = paused_day + timedelta(days=draw.randint(1, 20))
-        unused = sum(
-            not is_off(paused_day + timedelta(days=step))
-            for step in range(1, (due_day - paused_day).days + 1)
-        )
-        step = resumed_day
-        if unused == 0 and is_off(step):
-            unused = 1
-        while unused:
-            step += timedelta(days=1)
-            unused -= not is_off(step)
-        result = sla.due_after_pause(
-            CALENDAR,
-            CALENDAR.end_of_day(due_day),
-            paused_at=at(f"{paused_day} 10:00"),
-            resumed_at=at(f"{resumed_day} 11:00"),
-        )
-        assert result == CALENDAR.end_of_day(step)

@@ -1,17 +1,9 @@
-import random
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
 from app.domain.working_time import OFFICE_DAY, CalendarCoverageError, Frame, WorkingCalendar
-from tests.domain.calendars import (
-    CALENDAR,
-    ORACLE_CASES,
-    SUMMER_TIME,
-    at,
-    day,
-    is_off,
-)
+from tests.domain.calendars import CALENDAR, SUMMER_TIME, at, day
 
 HOUR = timedelta(hours=1)
 
@@ -293,50 +285,3 @@ def test_the_lost_and_the_doubled_hour_count_as_they_passed() -> None:
         begin = at(f"{word} 00:00")
         assert nights.between(begin, nights.end_of_day(day(word))) == hours * HOUR
         assert nights.add(begin, hours * HOUR) == at(f"{word} 04:00")
-
-
-# -- an oracle that steps day by day ------------------------------------------------------------
-
-
-def _random_instant(draw: random.Random) -> datetime:
-    offset = timezone(timedelta(minutes=30 * draw.randint(-24, 28)))
-    first = datetime(2023, 1, 2, tzinfo=UTC)
-    span_s = int(timedelta(days=4 * 365 - 60).total_seconds())
-    seconds = draw.choice((draw.randrange(span_s), draw.randrange(span_s // 86_400) * 86_400))
-    return (first + timedelta(seconds=seconds - 8 * 3600)).astimezone(offset)
-
-
-def test_the_nth_working_day_agrees_with_stepping_day_by_day() -> None:
-    draw = random.Random(20_260_213)
-    for _ in range(ORACLE_CASES):
-        instant, n = _random_instant(draw), draw.randint(1, 15)
-        step = (instant.astimezone(UTC) + 8 * HOUR).date()
-        start = step
-        left = n
-        while left:
-            step += timedelta(days=1)
-            left -= not is_off(step)
-        assert CALENDAR.nth_working_day(CALENDAR.local_date(instant), n) == step
-        assert CALENDAR.working_days_between(start, step) == n
-        assert CALENDAR.nth_working_day_before(step + timedelta(days=1), 1) == step
-
-
-def test_office_time_agrees_with_counting_half_hours() -> None:
-    """Frames begin and end on half hours, so half-hour slots are exact."""
-    draw = random.Random(20_260_214)
-    slot = timedelta(minutes=30)
-    for _ in range(ORACLE_CASES // 20):
-        start = datetime(2023, 1, 3) + slot * draw.randrange(48 * 1_400)
-        slots = draw.randint(0, 300)
-        worked = sum(_is_open(start + slot * position) for position in range(slots)) * slot
-        begin, end = start - 8 * HOUR, start - 8 * HOUR + slot * slots
-        begin, end = begin.replace(tzinfo=UTC), end.replace(tzinfo=UTC)
-        assert CALENDAR.between(begin, end) == worked
-        reached = CALENDAR.add(begin, worked)
-        assert reached <= end
-        assert CALENDAR.between(begin, reached) == worked
-
-
-def _is_open(local: datetime) -> bool:
-    half_hour = local.hour * 2 + local.minute // 30
-    return not is_off(local.date()) and (17 <= half_hour < 24 or 27 <= half_hour < 35)

@@ -74,7 +74,14 @@ async def test_staff_log_in_and_see_themselves(client, staff):
         "display_name": "王五",
         "unit_code": "U1",
         "grid_code": None,
-        "permissions": ["public", "self", "reference_read", "request_read", "request_act"],
+        "permissions": [
+            "public",
+            "self",
+            "reference_read",
+            "request_read",
+            "request_act",
+            "personal_reveal",
+        ],
     }
     me = await client.get("/api/v1/me", headers=bearer(login["token"]))
     assert me.json() == account

@@ -3,21 +3,7 @@ import asyncio
 import pytest
 
 from tests.city import OTHER_UNIT, REQUESTS, UNIT
-
-
-@pytest.fixture
-async def handler(as_staff):
-    return await as_staff("handler")
-
-
-@pytest.fixture
-async def dispatcher(as_staff):
-    return await as_staff("dispatcher")
-
-
-@pytest.fixture
-async def resident(as_resident):
-    return await as_resident()
+from tests.requests.doing import buttons, rejected, seen
 
 
 async def code_of(answer) -> tuple[int, str]:
@@ -64,7 +50,7 @@ async def test_an_illegal_step_lists_the_legal_ones(submit, handler):
         version=2,
     )
     assert await code_of(refused) == (409, "illegal_step")
-    assert refused.json()["allowed"] == ["sign", "return", "contact"]
+    assert refused.json()["allowed"] == ["sign", "return", "contact", "co_feedback", "reclassify"]
 
 
 async def test_a_blocked_step_says_so_before_and_when_it_is_tried(hall, submit, handler):
@@ -79,11 +65,18 @@ async def test_a_blocked_step_says_so_before_and_when_it_is_tried(hall, submit, 
     assert await code_of(refused) == (409, "step_blocked")
 
 
-async def test_three_failed_attempts_stand_for_a_contact_but_are_none(hall, submit, handler):
+async def test_three_failed_attempts_stand_for_a_contact_but_are_none(hall, submit, handler, clock):
     request = await hall.act(handler, await submit(), "sign")
-    for _ in range(3):
-        request = await hall.act(handler, request, "contact", method="phone", result="no_answer")
+    tried = {"method": "phone", "result": "no_answer"}
+    for _ in range(3):  # three calls in one moment are one attempt
+        request = await hall.act(handler, request, "contact", **tried)
+    assert buttons(request)["reply"] == "请先登记与诉求人的联系"
+    for _ in range(2):
+        clock.forward(hours=1)
+        request = await hall.act(handler, request, "contact", **tried)
     assert request["contacted_at"] is None
+    clock.forward(hours=6)
+    assert (await seen(handler, request))["contact_overdue"] is False  # 已尽责未联系上
     request = await hall.act(handler, request, "reply", public_reply="已修好", solved="solved")
     assert request["state"] == "replied"
 
@@ -108,10 +101,11 @@ async def test_asking_for_more_stops_the_reply_clock_by_days(
     clock.set("2026-03-04T10:00:00")
     request = await hall.act(handler, request, "ask_info", note="请说明位置")
     assert (request["state"], request["reply_due_at"]) == ("need_info", None)
-    clock.set("2026-03-10T10:00:00")
+    clock.set("2026-03-09T10:00:00")
     request = await hall.act(resident, request, "supply", text="村东头")
     assert request["state"] == "in_progress"
-    assert request["reply_due_at"] == "2026-03-14T00:00:00+08:00"  # three days were left
+    assert request["reply_due_at"] == "2026-03-13T00:00:00+08:00"  # three days were left
+    assert request["contacted_at"] == "2026-03-09T10:00:00+08:00"  # a message that was answered
 
 
 async def test_information_is_asked_for_twice_at_most(hall, submit, resident, handler):
@@ -181,11 +175,10 @@ async def test_a_dispatcher_assigns_or_rejects_what_waits(hall, submit, dispatch
         dispatcher, waiting, "assign", unit_code=OTHER_UNIT, category_code="road.lamp"
     )
     assert (assigned["state"], assigned["category"]["code"]) == ("assigned", "road.lamp")
-    rejected = await hall.act(
-        dispatcher, await submit(category_code=...), "reject", ground_code="petition", note="已信访"
-    )
-    assert rejected["state"] == "rejected"
-    assert rejected["ended_at"] is not None
+    assert assigned["routing"]["reasons"][-1] == {"code": "by_desk", "text": "调度员人工派单"}
+    gone = await rejected(hall)
+    assert gone["state"] == "rejected"
+    assert gone["ended_at"] is not None
 
 
 @pytest.mark.parametrize(
@@ -193,6 +186,7 @@ async def test_a_dispatcher_assigns_or_rejects_what_waits(hall, submit, dispatch
     [
         ("assign", {"unit_code": "no-such"}, 422, "unit_unknown"),
         ("assign", {}, 422, "invalid_input"),
+        ("assign", {"unit_code": "water"}, 422, "category_missing"),
         ("reject", {"ground_code": "petition"}, 422, "note_missing"),
         ("sign", {}, 403, "step_forbidden"),
         ("submit", {}, 404, "not_found"),
@@ -228,7 +222,7 @@ async def test_the_dissatisfied_are_looked_at_again(hall, resident):
     rated = await resident.post(path, {**bad, "reasons": ["slow"]}, version=request["version"])
     assert rated.json()["state"] == "reopen_review"
     again = await resident.post(path, {**bad, "reasons": ["slow"]}, version=rated.json()["version"])
-    assert await code_of(again) == (409, "already_rated")
+    assert await code_of(again) == (409, "illegal_step")
 
 
 async def test_what_nobody_rates_is_closed_when_the_window_is_over(hall, resident, clock):

@@ -40,7 +40,7 @@ async def test_the_point_and_the_category_decide_the_unit_and_two_promises_run(s
     assert request["provisional"] is False
     reasons = [reason["code"] for reason in request["routing"]["reasons"]]
     assert reasons == ["grid_by_point", "category_default"]
-    assert [step["action"] for step in request["available_actions"]] == ["withdraw"]
+    assert [step["action"] for step in request["available_actions"]] == ["urge", "withdraw"]
     RequestMovedOut.model_validate(request)
 
 
@@ -48,7 +48,7 @@ async def test_everything_that_belongs_to_a_request_is_written_with_it(submit, d
     request = await submit(contact=CONTACT)
     rows = await db.one_statement(ROWS_OF, id=UUID(request["id"]))
     counts = {name: rows[name] for name in ("requests", "events", "clocks", "outbox")}
-    assert counts == {"requests": 1, "events": 2, "clocks": 2, "outbox": 1}
+    assert counts == {"requests": 1, "events": 2, "clocks": 3, "outbox": 1}
     assert "张三".encode() not in rows["personal"]
     assert b"13800138000" not in rows["personal"]
 

@@ -1,0 +1,122 @@
+"""What hangs on a request besides its history: co-tasks, extensions, pauses, orders, call-backs."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, String, Text
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.domain.cotasks import CoTaskState
+from app.domain.matters import ExtensionReason, PauseReason
+from app.domain.satisfaction import Solved
+from app.domain.sla import Metric
+from app.store.base import Base, new_id
+
+
+class CoTask(Base):
+    """协办: another unit does a part. Its own small machine is ``domain.cotasks``."""
+
+    __tablename__ = "request_co_tasks"
+    __table_args__ = (
+        Index("ix_request_co_tasks_open", "unit_code", postgresql_where=sql("ended_at IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), index=True)
+    cycle_no: Mapped[int] = mapped_column(SmallInteger)
+    unit_code: Mapped[str] = mapped_column(String(40))
+    state: Mapped[CoTaskState]
+    task: Mapped[str] = mapped_column(Text)
+    due_at: Mapped[datetime]
+    feedback: Mapped[str | None] = mapped_column(Text)
+    fed_back_at: Mapped[datetime | None]  # the last time; late or not by ``due_at``
+    asked_by: Mapped[UUID]
+    asked_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Extension(Base):
+    """延期: asked by the unit, decided by somebody else."""
+
+    __tablename__ = "request_extensions"
+    __table_args__ = (
+        CheckConstraint("decided_by IS DISTINCT FROM asked_by", name="four_eyes"),
+        CheckConstraint("(granted IS NULL) = (decided_at IS NULL)", name="decided_whole"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), index=True)
+    cycle_no: Mapped[int] = mapped_column(SmallInteger)
+    working_days: Mapped[int] = mapped_column(SmallInteger)
+    reason: Mapped[ExtensionReason]
+    note: Mapped[str] = mapped_column(Text)
+    asked_by: Mapped[UUID]
+    asked_at: Mapped[datetime]
+    decided_by: Mapped[UUID | None]  # None with ``decided_at``: refused by the clock
+    decided_at: Mapped[datetime | None]
+    granted: Mapped[bool | None]
+    due_before: Mapped[datetime | None]
+    due_after: Mapped[datetime | None]
+
+
+class PauseRow(Base):
+    """[paused_at, resumed_at) in which the reply clock stood, why, and who allowed it."""
+
+    __tablename__ = "request_pauses"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), index=True)
+    cycle_no: Mapped[int] = mapped_column(SmallInteger)
+    reason: Mapped[PauseReason]
+    allowed_by: Mapped[UUID]
+    paused_at: Mapped[datetime]
+    resumed_at: Mapped[datetime | None]
+
+
+class Order(Base):
+    """督办单: a written order with a day by which the unit's leader answers."""
+
+    __tablename__ = "request_orders"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), index=True)
+    level: Mapped[int] = mapped_column(SmallInteger)
+    text: Mapped[str] = mapped_column(Text)
+    ordered_by: Mapped[UUID]
+    ordered_at: Mapped[datetime]
+    answer_due_at: Mapped[datetime]
+    answer: Mapped[str | None] = mapped_column(Text)
+    answered_by: Mapped[UUID | None]
+    answered_at: Mapped[datetime | None]
+
+
+class CallBack(Base):
+    """回访: what the resident said when asked by somebody outside the unit."""
+
+    __tablename__ = "request_call_backs"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), index=True)
+    cycle_no: Mapped[int] = mapped_column(SmallInteger)
+    reached: Mapped[bool]
+    contacted: Mapped[bool | None]
+    solved: Mapped[Solved | None]
+    satisfaction: Mapped[int | None] = mapped_column(SmallInteger)
+    text: Mapped[str | None] = mapped_column(Text)
+    by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class DueMove(Base):
+    """A due instant that a newly published calendar moved: the history keeps both."""
+
+    __tablename__ = "request_due_moves"
+
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
+    cycle_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    metric: Mapped[Metric] = mapped_column(primary_key=True)
+    calendar_version: Mapped[int] = mapped_column(primary_key=True)
+    due_before: Mapped[datetime]
+    due_after: Mapped[datetime]
+    moved_at: Mapped[datetime]
