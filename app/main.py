@@ -15,6 +15,7 @@ from app.grids import queries as grids
 from app.people.deps import Permit, PublicPermit
 from app.people.passwords import PasswordPool
 from app.reference import queries as reference
+from app.registry import dwellings
 from app.requests.city import City, Serials
 from app.settings import Settings
 from app.store.crypto import FieldCipher
@@ -23,10 +24,11 @@ from app.store.notices import Follower, Snapshot
 from app.store.session import Database
 from app.web import errors, health, log
 from app.web.deps import system_clock
+from app.web.direct import DirectWay
 from app.web.limits import RateLimiter
 from app.web.middleware import Door
 from app.wechat.client import WechatClient
-from app.wiring import ROUTERS, Works, jobs
+from app.wiring import BODIES, ROUTERS, Works, jobs
 
 
 def create() -> FastAPI:
@@ -48,6 +50,8 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url="/docs" if docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if docs else None,
+        # Prometheus counts here; to ask at each call whether OpenTelemetry is there costs as much.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.state.clock = system_clock
@@ -57,12 +61,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.reference = Snapshot(reference.TOPIC, reference.load)
     app.state.grids = Snapshot(grids.TOPIC, grids.load)
     app.state.serials = Serials(app.state.db)
+    app.state.dwellings_of = dwellings.below  # grids and registry are neighbours
     errors.install(app)
     health.install(app)
     for router in ROUTERS:
-        app.include_router(router)
+        # Not ``include_router``: a router that is included is gone through twice for every call.
+        app.router.routes.extend(router.routes)
     require_permissions(app)
-    app.add_middleware(Door, settings=settings.web)
+    app.add_middleware(DirectWay, routes=app.router.routes)
+    app.add_middleware(Door, settings=settings.web, bodies=BODIES)
     return app
 
 

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class DatabaseSettings(BaseModel):
     """Connections of one process. Spans in milliseconds, as PostgreSQL takes them."""
 
-    pool_size: int = Field(10, ge=1, description="connections for hot statements, per process")
+    pool_size: int = Field(5, ge=1, description="connections for hot statements, per process")
     session_pool_size: int = Field(10, ge=1, description="connections for transactions")
     acquire_timeout_s: float = Field(2.0, gt=0, description="wait for a free connection, then 503")
     statement_timeout_ms: int = Field(5_000, gt=0)
@@ -33,6 +33,11 @@ class WebSettings(BaseModel):
     allowed_hosts: list[str] = ["127.0.0.1", "localhost", "[::1]"]
     trusted_proxies: list[str] = Field(
         [], description="addresses or networks whose X-Forwarded-For is believed"
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]_-]+)?$",
+        description="address that QR codes lead to",
     )
     max_body_bytes: int = Field(256 * 1024, gt=0)
     metrics_public: bool = Field(False, description="serve /metrics to any address")
@@ -79,6 +84,26 @@ class NotificationSettings(BaseModel):
     quiet_to: time = Field(time(7, 30), description="until here")
 
 
+class AnomalySettings(BaseModel):
+    """From where on ratings and answers are listed as anomalies."""
+
+    longest_period_days: int = Field(92, ge=1, le=366, description="what one query may ask for")
+    account_ratings: int = Field(5, ge=2, description="ratings by one account that are many")
+    account_within_hours: int = Field(24, ge=1, description="if they come inside this span")
+    burst_ratings: int = Field(5, ge=2, description="best ratings of one unit that are many")
+    burst_within_s: int = Field(60, ge=1, description="if nothing else comes inside this span")
+    fast_reply_minutes: int = Field(10, ge=1, description="answers this soon after assignment")
+
+
+class ExportSettings(BaseModel):
+    """Files of figures, in the folder ``exports`` of the data folder."""
+
+    keep_hours: int = Field(24, ge=1, le=720, description="then a file is deleted")
+    link_minutes: int = Field(10, ge=1, le=1_440, description="how long a download link is good")
+    most_open: int = Field(3, ge=1, le=100, description="exports of one person under way")
+    rows_at_once: int = Field(2_000, ge=100, le=50_000, description="of the detail, in memory")
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="LIANXIN_", env_nested_delimiter="__", extra="ignore"
@@ -99,3 +124,5 @@ class Settings(BaseSettings):
     wechat: WechatSettings = WechatSettings()
     jobs: JobSettings = JobSettings()
     notifications: NotificationSettings = NotificationSettings()
+    anomalies: AnomalySettings = AnomalySettings()
+    exports: ExportSettings = ExportSettings()

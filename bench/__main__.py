@@ -6,20 +6,22 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 
-from bench import machine, report
+from bench import machine, report, statistics
 from bench.fire import Sample
 from bench.ground import Ground
 from bench.report import Round
 from bench.single import Locate, first_201_s
-from bench.variants import Plan, Stage
+from bench.variants import UNDER_LOAD, Plan, Stage
 
-PARTS = ("create", "read", "page", "locate", "start")
-_UNDER_LOAD = {"create", "read", "page"}
+PARTS = ("create", "read", "page", "clocks", "locate", "start")
+STATISTICS = "statistics"  # by itself, and only when asked for: it takes minutes of both cores
 
 
 def _options() -> argparse.Namespace:
@@ -36,18 +38,27 @@ def _options() -> argparse.Namespace:
         "--only",
         type=lambda text: frozenset(text.split(",")),
         default=frozenset(PARTS),
-        help=",".join(PARTS),
+        help=",".join((*PARTS, STATISTICS)),
     )
     parser.add_argument("--workers", type=int, default=2, help="of the service and the no-op (2)")
     parser.add_argument("--connections", type=int, default=32, help="calls under way (32)")
     parser.add_argument("--residents", type=int, default=64, help="who submit in turn (64)")
+    parser.add_argument("--clocks", type=int, default=1_000_000, help="that run (1000000)")
+    parser.add_argument("--due", type=int, default=100_000, help="of them, in each sweep (100000)")
+    parser.add_argument(
+        "--year-rows", type=int, default=396_000, help="of the year that figures are of (396000)"
+    )
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder by default")
     options = parser.parse_args()
-    if not options.only <= set(PARTS):
-        parser.error(f"--only takes {','.join(PARTS)}")
+    if not options.only <= {*PARTS, STATISTICS}:
+        parser.error(f"--only takes {','.join((*PARTS, STATISTICS))}")
+    if STATISTICS in options.only and len(options.only) > 1:
+        parser.error(f"{STATISTICS} is measured by itself")
     if min(options.rounds, options.seconds, *options.rows) < 1:
         parser.error("rounds, seconds and rows begin at 1")
+    if not 1 <= options.due <= options.clocks // 2:
+        parser.error("--due is at least 1 and at most half of --clocks")
     return options
 
 
@@ -57,12 +68,18 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     console = Console(width=None if Console().is_terminal else 120, highlight=False)
     facts = machine.facts()
+    if STATISTICS in options.only:
+        _statistics(options, console, facts)
+        return
     if not shutil.which("wrk"):
         console.print("wrk is not installed: firing with bench.client (apt-get install wrk)")
     rounds = _measure(options, console)
     chosen = {
         name: options.rows if name == "rows" else getattr(options, name)
-        for name in ("rounds", "seconds", "rows", "workers", "connections", "residents")
+        for name in (
+            *("rounds", "seconds", "rows", "workers", "connections", "residents"),
+            *("clocks", "due"),
+        )
     }
     reached = report.verdicts(rounds, options.rows)
     report.show(console, facts, chosen, rounds, reached)
@@ -72,14 +89,28 @@ def main() -> None:
         console.print(f"written: {options.json}")
 
 
+def _statistics(options: argparse.Namespace, console: Console, facts: Mapping[str, Any]) -> None:
+    result = statistics.measure(options.year_rows, folder=options.folder, say=console.print)
+    statistics.show(console, result)
+    if options.json:
+        told = {"machine": dict(facts), STATISTICS: statistics.as_json(result)}
+        options.json.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n")
+        console.print(f"written: {options.json}")
+
+
 def _stop(_number: int, _frame: object) -> NoReturn:
     sys.exit("bench: told to stop")  # through every ``finally`` on the way
 
 
 def _measure(options: argparse.Namespace, console: Console) -> list[Round]:
-    if not options.only & _UNDER_LOAD:
+    if not options.only & (UNDER_LOAD | {"clocks"}):
         return [_singles(options, None, {}) for _ in range(options.rounds)]
-    plan = Plan(options.seconds, options.connections, options.residents, options.rows, options.only)
+    plan = Plan(
+        **{
+            name: getattr(options, name)
+            for name in ("seconds", "connections", "residents", "rows", "only", "clocks", "due")
+        }
+    )
     with tempfile.TemporaryDirectory(prefix="lianxin-bench-", dir=options.folder) as folder:
         ground = Ground(Path(folder), workers=options.workers)
         try:
@@ -100,8 +131,12 @@ def _rounds(options: argparse.Namespace, stage: Stage, console: Console) -> list
             for name in (names if number % 2 == 0 else reversed(names))
         }
         samples = {name: samples[name] for name in names}
-        rounds.append(_singles(options, locate, samples))
-        told = ", ".join(f"{name} {sample.per_s:,.0f}/s" for name, sample in samples.items())
+        night = stage.clocks.night() if stage.clocks else None
+        rounds.append(replace(_singles(options, locate, samples), night=night))
+        speeds = {name: sample.per_s for name, sample in samples.items()}
+        if night:
+            speeds |= {name: turn.per_s for name, turn in night.turns.items()}
+        told = ", ".join(f"{name} {per_s:,.0f}/s" for name, per_s in speeds.items())
         console.print(f"round {number + 1} of {options.rounds}: {told}")
     return rounds
 

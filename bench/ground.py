@@ -57,8 +57,10 @@ class Ground:
         """Another database with the city and its log-ins."""
         asyncio.run(self._admin(f'CREATE DATABASE "{name}" TEMPLATE "{_CITY}" OWNER lianxin'))
 
-    def fill(self, name: str, count: int, people: People) -> None:
-        asyncio.run(rows.fill(self.admin_url(name), count, people))
+    def fill(
+        self, name: str, count: int, people: People, *, closed_share: float = rows.CLOSED_SHARE
+    ) -> None:
+        asyncio.run(rows.fill(self.admin_url(name), count, people, closed_share=closed_share))
 
     def sample(
         self, name: str, people: People, count: int

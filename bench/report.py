@@ -9,6 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench import clocks
+from bench.clocks import SWEEP_ONE, SWEEP_TWO, Night
 from bench.fire import Sample
 from bench.variants import CREATE, NOOP, PAGE_ROLES, PGBENCH, page_name, read_name
 
@@ -19,6 +21,8 @@ PAGE_OF_NOOP = 0.18
 PAGE_COST_GROWTH = 1.2
 LOCATE_US = 30.0
 START_S = 5.0
+SWEEP_PER_S = 20_000.0
+IDLE_TICK_US = 200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Round:
     samples: Mapping[str, Sample]
     locate_us: float | None = None
     first_201_s: float | None = None
+    night: Night | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,14 @@ def _verdicts(rounds: Sequence[Round], row_counts: Sequence[int]) -> Iterator[Ve
         if growth is not None:
             what = f"page, {role}: CPU at {many:,} rows, × at {few:,}"
             yield Verdict(what, growth, PAGE_COST_GROWTH, at_least=False)
+    nights = _nights(rounds)
+    for name in (SWEEP_ONE, SWEEP_TWO) if nights else ():
+        speed = median(night.turns[name].per_s for night in nights)
+        yield Verdict(f"{name}: due clocks a second", speed, SWEEP_PER_S, at_least=True)
+    if nights:
+        pending = f"{min(night.pending for night in nights):,}"
+        tick = median(night.idle_tick_us for night in nights)
+        yield Verdict(f"idle tick at {pending} pending, µs", tick, IDLE_TICK_US, at_least=False)
     located = [one.locate_us for one in rounds if one.locate_us is not None]
     if located:
         yield Verdict("locate a point, µs", median(located), LOCATE_US, at_least=False)
@@ -87,6 +100,10 @@ def _verdicts(rounds: Sequence[Round], row_counts: Sequence[int]) -> Iterator[Ve
     if started:
         what = "empty folder to the first 201, s"
         yield Verdict(what, median(started), START_S, at_least=False)
+
+
+def _nights(rounds: Sequence[Round]) -> list[Night]:
+    return [one.night for one in rounds if one.night is not None]
 
 
 def as_json(
@@ -99,6 +116,7 @@ def as_json(
         "machine": dict(facts),
         "options": dict(options),
         "medians": {name: asdict(sample) for name, sample in medians(rounds).items()},
+        "jobs": {name: asdict(turn) for name, turn in clocks.medians(_nights(rounds)).items()},
         "verdicts": [{**asdict(one), "reached": one.reached} for one in reached],
         "rounds": [asdict(one) for one in rounds],
     }
@@ -135,7 +153,10 @@ def show(
     """Print the tables."""
     console.print("machine: " + ", ".join(f"{name} {value}" for name, value in facts.items()))
     console.print("options: " + ", ".join(f"{name} {value}" for name, value in options.items()))
-    console.print(_speeds(rounds))
+    if rounds[0].samples:
+        console.print(_speeds(rounds))
+    if rounds[0].night:
+        console.print(_jobs(_nights(rounds)))
     console.print(_targets(reached))
 
 
@@ -157,6 +178,24 @@ def _speeds(rounds: Sequence[Round]) -> Table:
     return table
 
 
+def _jobs(nights: Sequence[Night]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=f"jobs: medians of {len(nights)} rounds")
+    table.add_column("", no_wrap=True)
+    for heading in (
+        *("per second", "lowest", "highest", "done", "messages"),
+        *("server CPU µs", "PostgreSQL CPU µs"),
+    ):
+        table.add_column(heading, justify="right")
+    for name, turn in clocks.medians(nights).items():
+        speeds = [night.turns[name].per_s for night in nights]
+        table.add_row(
+            *(name, f"{turn.per_s:,.0f}", f"{min(speeds):,.0f}", f"{max(speeds):,.0f}"),
+            *(_whole(turn.done), _whole(turn.messages) if turn.messages else ""),
+            *(_whole(turn.server_us), _whole(turn.database_us)),
+        )
+    return table
+
+
 def _whole(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
@@ -167,7 +206,7 @@ def _targets(reached: Sequence[Verdict]) -> Table:
         table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
     for one in reached:
         table.add_row(
-            *(one.what, f"{one.value:.2f}"),
-            *(f"{'≥' if one.at_least else '≤'} {one.target:g}", "✓" if one.reached else "✗"),
+            *(one.what, f"{one.value:,.2f}"),
+            *(f"{'≥' if one.at_least else '≤'} {one.target:,g}", "✓" if one.reached else "✗"),
         )
     return table

@@ -9,7 +9,7 @@ import asyncpg
 
 from bench.people import People
 
-_CLOSED_SHARE = 0.97
+CLOSED_SHARE = 0.97
 _YEARS_SPAN = "730 days"
 _OWN_EACH = 30  # requests of every resident who logs in
 
@@ -45,7 +45,7 @@ SELECT made.id, to_char(at, 'YYYYMMDD') || lpad(n::text, 8, '0'),
   CASE WHEN closed THEN at + interval '4 days' END, CASE WHEN closed THEN 3 + h % 3 END,
   CASE WHEN closed THEN 'solved' END
 FROM (
-  SELECT n, h, n < $2 * {_CLOSED_SHARE} AS closed,
+  SELECT n, h, n < $2 * $4::float AS closed,
     now() - interval '{_YEARS_SPAN}' * (($2 - n)::float / $2) AS at,
     CASE WHEN n % ($2 / ({_OWN_EACH} * array_length($3::uuid[], 1)) + 1) = 0
          THEN ($3::uuid[])[1 + h % array_length($3::uuid[], 1)]
@@ -77,7 +77,9 @@ _TEXT = (
 )
 
 
-async def fill(admin_url: str, rows: int, people: People) -> None:
+async def fill(
+    admin_url: str, rows: int, people: People, *, closed_share: float = CLOSED_SHARE
+) -> None:
     """Load so many requests into an empty database. ``admin_url``: a superuser's."""
     connection = await asyncpg.connect(admin_url)
     try:
@@ -88,7 +90,7 @@ async def fill(admin_url: str, rows: int, people: People) -> None:
         for index in indexes:
             await connection.execute(f'DROP INDEX "{index["indexname"]}"')
         residents = [resident.id for resident in people.residents]
-        await connection.execute(_REQUESTS, _TEXT, rows, residents, timeout=900)
+        await connection.execute(_REQUESTS, _TEXT, rows, residents, closed_share, timeout=900)
         for index in indexes:
             await connection.execute(index["indexdef"], timeout=900)
         await connection.execute(_REPLIES, timeout=900)

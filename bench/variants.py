@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from bench import shots
+from bench.clocks import Clocks
 from bench.fire import Misfire, Sample, fire
 from bench.ground import Ground
 from bench.people import Caller, People
@@ -18,6 +19,7 @@ from bench.shots import Magazine
 NOOP, PGBENCH, CREATE = "no-op", "pgbench", "create"
 PAGE_ROLES = ("dispatcher", "handler", "resident")
 _PGBENCH_DB, _CREATE_DB = "pgbench", "create"
+UNDER_LOAD = frozenset({"create", "read", "page"})  # what calls the service
 _READ_IDS = 3_000
 _WARM_S = 1.0
 
@@ -45,13 +47,16 @@ class Plan:
     residents: int
     rows: Sequence[int]
     only: frozenset[str]
+    clocks: int
+    due: int
 
 
 Run = Callable[[float], Sample]
 
 
 class Stage(AbstractContextManager["Stage"]):
-    """Everything that stands ready to be measured, by name. Stops its servers at the end."""
+    """Everything that stands ready to be measured, by name, and ``clocks`` if they are asked for.
+    Stops its servers at the end."""
 
     def __init__(self, ground: Ground, plan: Plan, say: Callable[[str], None]) -> None:
         self._ground = ground
@@ -59,6 +64,7 @@ class Stage(AbstractContextManager["Stage"]):
         self._say = say
         self._open = ExitStack()
         self.runs: dict[str, Run] = {}
+        self.clocks: Clocks | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -80,13 +86,18 @@ class Stage(AbstractContextManager["Stage"]):
         ground, plan = self._ground, self._plan
         self._say("making the demo city")
         people = ground.make_city(plan.residents)
-        noop = self._open.enter_context(Noop(ground.folder, workers=ground.workers))
-        self.runs[NOOP] = self._firing(shots.noop(noop.port), noop.used_us)
+        if plan.only & UNDER_LOAD:
+            noop = self._open.enter_context(Noop(ground.folder, workers=ground.workers))
+            self.runs[NOOP] = self._firing(shots.noop(noop.port), noop.used_us)
         if "create" in plan.only:
             self._set_up_create(people)
         if plan.only & {"read", "page"}:
             for count in plan.rows:
                 self._set_up_rows(count, people)
+        if "clocks" in plan.only:
+            self.clocks = self._open.enter_context(
+                Clocks(ground, people, clock_count=plan.clocks, due_count=plan.due, say=self._say)
+            )
         self._say("warming up")
         for run in self.runs.values():
             run(_WARM_S)

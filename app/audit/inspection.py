@@ -4,8 +4,9 @@
 ``inspect`` feeds it from the database, as of one moment, in one pass over both tables.
 
 What is looked for: entries altered, taken out, exchanged or made up; a history that says other
-than the audit (so that the end of a chain is missed, and the whole of one); days that do not have
-the root they were sealed with; days that differ from the list kept off the machine.
+than the audit, or things that stand in the tables and are not told of (so that the end of a chain
+is missed, and the whole of one); days that do not have the root they were sealed with; days that
+differ from the list kept off the machine.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -47,6 +48,17 @@ class Recorded:
     action: str
     actor_id: UUID
     actor_role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Something that stands in the subject's tables, so that its chain has an entry of this
+    ``action`` (of any, if None) whose fact ``name`` says ``value`` (if a name is given)."""
+
+    chain: UUID
+    action: str | None
+    name: str | None
+    value: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +110,22 @@ class Inspection:
         if len(self.findings) < _FINDINGS_KEPT:
             self.findings.append(finding)
 
-    def chain(self, chain: UUID, entries: Sequence[Entry], history: Sequence[Recorded]) -> None:
-        """Look at one chain, whole and in order, and at what its subject's history says."""
+    def chain(
+        self,
+        chain: UUID,
+        entries: Sequence[Entry],
+        history: Sequence[Recorded],
+        owed: Sequence[Owed] = (),
+    ) -> None:
+        """Look at one chain, whole and in order, and at what its subject's tables say."""
         self.chains += 1
         self.entries += len(entries)
         broken = audit_chain.verify_chain(entries)
         if broken is not None:
             self._find(Finding(_FAULT_TEXT[broken.fault], chain, broken.seq))
         self._compare(chain, entries, history, broken)
+        if broken is None:
+            self._ask_for(chain, entries, owed)
         last_day = self.days[-1].day if self.days else date.min
         for entry in entries:
             day = audit_chain.local_day(entry.at)
@@ -151,6 +171,17 @@ class Inspection:
                 Finding(f"办理记录第 {version} 步没有审计，链尾被截断", chain, len(entries) + 1)
             )
 
+    def _ask_for(self, chain: UUID, entries: Sequence[Entry], owed: Sequence[Owed]) -> None:
+        told: set[tuple[str | None, str | None, str | None]] = set()
+        for entry in entries if owed else ():
+            for action in (entry.action, None):
+                told.add((action, None, None))
+                told.update((action, name, str(value)) for name, value in _facts(entry).items())
+        missing = [it for it in owed if (it.action, it.name, it.value) not in told]
+        for it in missing[:3]:
+            what = "：".join(filter(None, (it.action, it.name, it.value)))
+            self._find(Finding(f"数据表中有而审计中没有（{what}），链尾被截断", chain))
+
     def finish(self) -> None:
         """Look at the days, after the last chain."""
         wrong = audit_chain.verify_days(self.days)
@@ -174,11 +205,16 @@ class Inspection:
                 self._find(Finding("封存记录与外存清单不一致", day=kept.day))
 
 
-def _version_of(entry: Entry) -> int | None:
+def _facts(entry: Entry) -> dict[str, Any]:
     try:
-        version = entry.said().get("version")
-    except (ValueError, AttributeError):  # no JSON object: altered, which the hash has told
-        return None
+        facts = entry.said()
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}  # else it was altered, which the hash has told
+
+
+def _version_of(entry: Entry) -> int | None:
+    version = _facts(entry).get("version")
     return version if isinstance(version, int) else None
 
 
@@ -197,12 +233,17 @@ SELECT set_config('statement_timeout', '0', true),
   set_config('idle_in_transaction_session_timeout', '0', true)
 """)
 
+_NOTHING_OWED = """
+SELECT NULL::uuid AS chain, NULL AS action, NULL AS name, NULL AS value WHERE false
+"""
+
 Group = tuple[UUID, list[Any]]
 
 
 async def inspect(
     session: AsyncSession,
     recorded: str,
+    owed: str = _NOTHING_OWED,
     *,
     kept: Sequence[KeptDay] = (),
     progress: Callable[[int, int], object] = lambda _done, _all: None,
@@ -213,6 +254,7 @@ async def inspect(
         session: one whose transaction has not yet begun.
         recorded: a SELECT of ``chain, version, action, actor_id, actor_role`` over the histories
             that must agree with their chains, in the order of chain and version.
+        owed: a SELECT of ``chain, action, name, value``, see ``Owed``, in the order of chain.
         progress: told now and then how many entries of how many are read.
     """
     as_of_now = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -220,9 +262,8 @@ async def inspect(
     await session.execute(_ANY_TIME)
     total = await session.scalar(_COUNT) or 0
     found = Inspection(await queries.roots(session), kept)
-    chains = _grouped(session, _ENTRIES)
-    histories = _grouped(session, text(recorded))
-    async for chain, rows, steps in _side_by_side(chains, histories):
+    streams = [_grouped(session, it) for it in (_ENTRIES, text(recorded), text(owed))]
+    async for chain, (rows, steps, things) in _side_by_side(*streams):
         found.chain(
             chain,
             [_entry(row) for row in rows],
@@ -230,6 +271,7 @@ async def inspect(
                 Recorded(chain, step.version, step.action, step.actor_id, step.actor_role)
                 for step in steps
             ],
+            [Owed(chain, thing.action, thing.name, thing.value) for thing in things],
         )
         progress(found.entries, total)
     found.finish()
@@ -252,21 +294,16 @@ async def _grouped(session: AsyncSession, statement: Any) -> AsyncIterator[Group
 
 
 async def _side_by_side(
-    chains: AsyncIterator[Group], histories: AsyncIterator[Group]
-) -> AsyncIterator[tuple[UUID, list[Any], list[Any]]]:
-    """Each chain with its history; either may be empty."""
-    chain, history = await anext(chains, None), await anext(histories, None)
-    while chain is not None or history is not None:
-        if history is None or (chain is not None and chain[0] < history[0]):
-            assert chain is not None  # noqa: S101 - one of the two is there
-            yield *chain, []
-            chain = await anext(chains, None)
-        elif chain is None or history[0] < chain[0]:
-            yield history[0], [], history[1]
-            history = await anext(histories, None)
-        else:
-            yield *chain, history[1]
-            chain, history = await anext(chains, None), await anext(histories, None)
+    *streams: AsyncIterator[Group],
+) -> AsyncIterator[tuple[UUID, list[list[Any]]]]:
+    """Each chain with what every stream has of it, which may be nothing."""
+    heads = [await anext(stream, None) for stream in streams]
+    while chains := [head[0] for head in heads if head is not None]:
+        chain = min(chains)
+        yield chain, [head[1] if head is not None and head[0] == chain else [] for head in heads]
+        for place, head in enumerate(heads):
+            if head is not None and head[0] == chain:
+                heads[place] = await anext(streams[place], None)
 
 
 def _entry(row: Any) -> Entry:

@@ -1,8 +1,9 @@
 """What happened and who looked, for ever: rows that are added and never changed.
 
-The database holds this, not only the code: the right to change, delete or empty these two tables
-is taken from everybody, from the role that owns them too. An attempt fails with SQLSTATE 42501.
-What that does not prevent, and what answers it: ``docs/decisions/0009-an-audit-that-holds.md``.
+The database holds this, not only the code, and twice: the right to change, delete or empty these
+two tables is taken from everybody, from the role that owns them too; and a trigger refuses it to
+whoever has the right again, or needs none. An attempt fails with SQLSTATE 42501. What that does
+not prevent, and what answers it: ``docs/decisions/0009-an-audit-that-holds.md``.
 """
 
 from datetime import date, datetime
@@ -53,11 +54,25 @@ class AuditRoot(Base):
     sealed_at: Mapped[datetime]
 
 
-def append_only(table: str) -> str:
-    """The statement that leaves of the rights on ``table`` only reading and adding."""
-    return f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM CURRENT_USER, PUBLIC"
+REFUSE = """
+CREATE OR REPLACE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = TG_TABLE_NAME || ' is append-only';
+END
+$$
+"""
+
+
+def append_only(table: str) -> tuple[str, str, str]:
+    """The statements that leave of the rights on ``table`` only reading and adding."""
+    return (
+        f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM CURRENT_USER, PUBLIC",
+        REFUSE,
+        f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
+        " FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()",
+    )
 
 
 for _model in (AuditEntry, AuditRoot):
-    _revoke = DDL(append_only(_model.__tablename__))  # type: ignore[no-untyped-call]
-    event.listen(_model.__table__, "after_create", _revoke)
+    for _statement in append_only(_model.__tablename__):
+        event.listen(_model.__table__, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

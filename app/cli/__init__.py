@@ -6,7 +6,21 @@ from typing import Any
 
 import typer
 
-from app.cli import audit, doctor, imports, migrate, replay, seed, serve, staff, worker
+from app.cli import (
+    audit,
+    doctor,
+    grids,
+    history,
+    imports,
+    migrate,
+    registry,
+    replay,
+    routing,
+    seed,
+    serve,
+    staff,
+    worker,
+)
 
 
 class Commands(typer.Typer):
@@ -32,6 +46,13 @@ cli.command()(migrate.migrate)
 cli.command()(seed.seed)
 cli.command()(doctor.doctor)
 cli.command()(replay.replay)
+imports.commands.command("grids")(grids.import_grids)
+imports.commands.command("legacy-units")(grids.import_legacy_units)
+imports.commands.command("requests")(history.import_requests)
+imports.commands.command("registry")(registry.import_registry)
 cli.add_typer(imports.commands, name="import")
+cli.add_typer(registry.commands, name="registry")
+cli.add_typer(grids.commands, name="grids")
 cli.add_typer(staff.commands, name="staff")
 cli.add_typer(audit.commands, name="audit")
+cli.add_typer(routing.commands, name="routing")

@@ -8,11 +8,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli.place import configured, in_transaction, read_json, say
-from app.domain.geometry import CoordSys
 from app.domain.working_time import SHANGHAI
-from app.grids import service as grids
-from app.grids.kinds import GridLevel
-from app.grids.service import ImportCounts
 from app.reference import service as reference
 from app.reference.calendar_facts import CalendarDraft
 from app.reference.queries import snapshot
@@ -70,22 +66,3 @@ def _say_moves(found: Consequences) -> None:
         say(f"  {move.number} {move.metric}: {before:%Y-%m-%d %H:%M} -> {after:%Y-%m-%d %H:%M}")
     if found.total > _MOVES_SAID:
         say(f"  … and {found.total - _MOVES_SAID} more")
-
-
-@commands.command("grids")
-def import_grids(
-    file: _File,
-    crs: Annotated[CoordSys, typer.Option(help="coordinate system of the positions")],
-    level: Annotated[GridLevel, typer.Option(help="which level of the tree the file holds")],
-) -> None:
-    """Places with their boundaries, a GeoJSON FeatureCollection; parents first."""
-    document = read_json(file)
-
-    async def work(session: AsyncSession, now: datetime) -> ImportCounts:
-        return await grids.import_geojson(session, document, coord_sys=crs, level=level, now=now)
-
-    counts = in_transaction(configured(), work)
-    say(
-        f"{counts.created} created, {counts.updated} updated, {counts.unchanged} unchanged,"
-        f" {counts.skipped} skipped"
-    )

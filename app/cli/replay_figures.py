@@ -60,9 +60,11 @@ class Tally:
             on_time = (
                 request.contacted_at is not None and request.contacted_at <= request.contact_due_at
             )
-            grown.append((Measure.CONTACT_ON_TIME, on_time))
-        elif not (driven.cancelled or driven.replied):
-            # Answered without being reached: tried often enough in time, which counts for neither.
+            grown += [(Measure.CONTACT_ON_TIME, on_time), (Measure.DILIGENT, False)]
+        elif driven.replied:
+            # Answered without being reached: tried often enough in time, neither met nor missed.
+            grown.append((Measure.DILIGENT, True))
+        elif not driven.cancelled:
             self._waiting.append((request.contact_due_at, Measure.CONTACT_ON_TIME, keys))
         for measure, counts in grown:
             self._grow(keys, measure, counts=counts)
@@ -72,6 +74,8 @@ class Tally:
         for due_at, measure, keys in self._waiting:
             if due_at < now:
                 self._grow(keys, measure, counts=False)
+                if measure is Measure.CONTACT_ON_TIME:
+                    self._grow(keys, Measure.DILIGENT, counts=False)
         self._waiting = [waiting for waiting in self._waiting if waiting[0] >= now]
         return self.figures
 

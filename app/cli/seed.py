@@ -9,7 +9,7 @@ import typer
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.cli import demo
+from app.cli import city_year, demo
 from app.cli.migrate import migrate_or_fail
 from app.cli.place import Keys, configured, database_url, fail, say
 from app.grids import demo as demo_city
@@ -17,7 +17,9 @@ from app.people.models import Staff
 from app.reference import seeds as reference_seeds
 from app.reference.models import UnitRow
 from app.settings import Settings
+from app.statistics.city_year import RECEIVED
 from app.store.session import Database
+from app.teams import rules as team_rules
 
 _LOCK = 0x73656564  # "seed"
 
@@ -38,6 +40,7 @@ async def seed_city(db: Database, settings: Settings, keys: Keys, *, now: dateti
         if not keys.demo:
             keys.make_demo_passwords(settings.data)
         await reference_seeds.seed(session, now=now)
+        await team_rules.seed(session, now=now)
         await demo_city.seed(session, now=now)
         hashes = {role: kept["hash"] for role, kept in keys.demo.items()}
         await demo.hire(session, hashes, now=now)
@@ -50,6 +53,7 @@ async def seed_reference(db: Database, *, now: datetime) -> bool:
         if not await _is_empty(session):
             return False
         await reference_seeds.seed(session, now=now)
+        await team_rules.seed(session, now=now)
     return True
 
 
@@ -67,9 +71,25 @@ def seed(
             "--reference-only", help="categories, units, policies and calendars; no demo city"
         ),
     ] = False,
+    year: Annotated[
+        int | None,
+        typer.Option(min=2000, max=2100, help="a made-up year of requests, in any city without"),
+    ] = None,
+    requests: Annotated[
+        int, typer.Option(min=1, max=10_000_000, help="how many the made-up year has")
+    ] = RECEIVED,
+    random_seed: Annotated[
+        int, typer.Option("--seed", min=0, help="the same number makes the same year")
+    ] = 1,
 ) -> None:
-    """Fill an empty database: the demo city, or only the reference data."""
+    """Fill an empty database: the demo city, or only the reference data.
+
+    With --year: a whole year of made-up requests, in the city that is there or else in the demo
+    city. It is all in the past and archived; stop the service meanwhile.
+    """
     settings = configured()
+    if settings.profile == "production" and year is not None:
+        fail("made-up requests do not belong into a city that is in use")
     if settings.profile == "production" and not reference_only:
         fail("the demo city has accounts for everybody: in production use --reference-only")
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,6 +97,10 @@ def seed(
         migrate_or_fail(url)
         began = time.monotonic()
         made = asyncio.run(_seed(settings, url, reference_only=reference_only))
+        if year is not None:
+            city_year.fill(settings, url, year, requests, seed=random_seed)
+    if not made and year is not None:
+        return
     if not made:
         fail("the database is not empty; nothing was changed")
     say(f"seeded in {time.monotonic() - began:.1f} s")

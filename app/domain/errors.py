@@ -9,6 +9,7 @@ alone knows which HTTP status a kind becomes.
     ├── Unauthenticated  we do not know who you are           (401)
     ├── Forbidden        this person may not do this          (403)
     ├── NotFound         no such thing, or not for you        (404)
+    ├── Gone             was there, and was taken back        (410)
     ├── Conflict         right in itself, wrong just now      (409)
     ├── Stale            you decided on an older version      (412)
     ├── TooMany          too often; wait ``retry_after``      (429)
@@ -76,6 +77,12 @@ class NotFound(AppError):
     """没有找到您要的内容。"""
 
     code = "not_found"
+
+
+class Gone(AppError):
+    """您要的内容已失效。"""
+
+    code = "gone"
 
 
 class Conflict(AppError):

@@ -112,6 +112,7 @@ LADDER: dict[Metric, tuple[tuple[Level, When], ...]] = {
     Metric.COTASK:    ((Level.DUE_SOON_1, _working_days(-1)), (Level.BREACH_1, _DUE)),
     Metric.SUPERVISE: ((Level.BREACH_1, _DUE),),
     Metric.RETURN:    (),                        # a window, not a duty
+    Metric.INTERNAL:  (),                        # the unit's own; the reply's ladder goes on
     Metric.INFO: (
         (Level.REMIND_1,   _morning(2)),         # resident
         (Level.REMIND_2,   _morning(4)),
@@ -154,14 +155,18 @@ def next_rung(
     A warning that a short clock leaves no room for (not after the start and the warning before it,
     or not before the due instant) is passed over. Unpublished years follow the weekday rule.
     """
-    by, latest, seen = calendar.provisional(), started_at, after_level is None
+    by, seen = calendar.provisional(), after_level is None
+    earlier: list[When] = []  # warnings; computed only where one more has to come after them
     for level, when in LADDER[metric]:
-        fire_at = when(by, started_at, due_at)
-        room = level not in WARNINGS or latest < fire_at < due_at
-        if seen and room:
-            return Firing(level, fire_at)
+        if seen:
+            fire_at = when(by, started_at, due_at)
+            if level not in WARNINGS:
+                return Firing(level, fire_at)
+            latest = max([started_at, *(it(by, started_at, due_at) for it in earlier)])
+            if latest < fire_at < due_at:
+                return Firing(level, fire_at)
         if level in WARNINGS:
-            latest = max(latest, fire_at)
+            earlier.append(when)
         seen = seen or level == after_level
     return None
 

@@ -8,18 +8,24 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestEvent:
-    """Something happened to one request. ``at`` is when it happened, not when it is told."""
+class Event:
+    """Something happened. ``at`` is when, not when it is told."""
 
-    request_id: str
-    number: str
     at: str  # ISO 8601, UTC
-    grid_code: str | None = None
-    unit_code: str | None = None
-    resident_id: str | None = None
 
     def payload(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _FIELDS[type(self).__name__]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestEvent(Event):
+    """Something happened to one request."""
+
+    request_id: str
+    number: str
+    grid_code: str | None = None
+    unit_code: str | None = None
+    resident_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +65,28 @@ class PromiseMoved(RequestEvent):
     calendar_version: int
 
 
-KINDS: dict[str, type[RequestEvent]] = {
-    kind.__name__: kind for kind in (RequestSubmitted, RequestMoved, ClockFired, PromiseMoved)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderHandedOver(Event):
+    """A place has another leader, who has to take note of what is open there."""
+
+    handover_id: str
+    grid_code: str
+    place: str  # its names, from the town down
+    title: str  # what the leader is called there
+    successor_id: str
+    open_requests: int
+
+
+KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (RequestSubmitted, RequestMoved, ClockFired, PromiseMoved, LeaderHandedOver)
 }
 
 
 _FIELDS = {name: tuple(field.name for field in fields(kind)) for name, kind in KINDS.items()}
 
 
-def read(kind: str, payload: dict[str, Any]) -> RequestEvent:
+def read(kind: str, payload: dict[str, Any]) -> Event:
     """Read an event back from what the outbox kept. Raises: KeyError for an unknown kind."""
     known = _FIELDS[kind]
     return KINDS[kind](**{key: value for key, value in payload.items() if key in known})

@@ -69,6 +69,15 @@ def to_bd09(latitude: float, longitude: float) -> tuple[float, float]:
     return _gcj02_to_bd09(*to_gcj02(latitude, longitude))
 
 
+def from_wgs84(latitude: float, longitude: float, coord_sys: CoordSys) -> tuple[float, float]:
+    """Return ``(latitude, longitude)`` in ``coord_sys`` of a WGS-84 point: ``to_wgs84`` undone."""
+    if coord_sys is CoordSys.GCJ02:
+        return to_gcj02(latitude, longitude)
+    if coord_sys is CoordSys.BD09:
+        return to_bd09(latitude, longitude)
+    return latitude, longitude
+
+
 def distance_m(
     latitude: float, longitude: float, other_latitude: float, other_longitude: float
 ) -> float:

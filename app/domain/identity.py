@@ -40,6 +40,8 @@ ROLE_TEXT: dict[Role, str] = {
 STAFF_ROLES = frozenset(Role) - {Role.RESIDENT, Role.SYSTEM}
 # Who sees requests as figures and facts only: no text, no person, no place.
 BLIND_ROLES = frozenset({Role.AUDITOR, Role.ADMIN})
+# Who lives beside the resident, or is perhaps complained about: kept from whoever asks for 保密.
+NEAR_STAFF = frozenset({Role.GRID_LEADER, Role.MICRO_GRID_LEADER, Role.HANDLER, Role.UNIT_LEADER})
 
 
 class Permission(StrEnum):
@@ -53,8 +55,28 @@ class Permission(StrEnum):
     PERSONAL_REVEAL = "personal_reveal"  # of which request: requests.reveal
     AUDIT_READ = "audit_read"
     STATISTICS_READ = "statistics_read"
+    STATISTICS_PUBLISH = "statistics_publish"
+    STATISTICS_EXPORT = "statistics_export"  # and see one's own exports
+    CALL_BACK_DRAW = "call_back_draw"  # a sample of whom to call back; calling: REQUEST_ACT
+    EXCLUSION_ASK = "exclusion_ask"  # that a request of one's unit does not count in a figure
+    EXCLUSION_DECIDE = "exclusion_decide"
+    EXCLUSION_READ = "exclusion_read"  # of units: their own
+    MAP_READ = "map_read"  # whose requests: requests.queries.listed_for
+    ROUTING_READ = "routing_read"
+    ROUTING_EDIT = "routing_edit"
+    ROUTING_SUGGEST = "routing_suggest"  # for a request that no rule names a unit for
     CALENDAR_SIMULATE = "calendar_simulate"
     CALENDAR_PUBLISH = "calendar_publish"  # and to preview what that would move
+    GRID_CHANGE = "grid_change"  # boundaries: preview, apply, take back
+    GRID_AUDIT = "grid_audit"  # gaps, overlaps, houses in no grid
+    REGISTRY_COLLECT = "registry_collect"  # in one's own grid
+    REGISTRY_READ = "registry_read"  # records, masked
+    REGISTRY_REVEAL = "registry_reveal"
+    REGISTRY_PROGRESS = "registry_progress"  # figures only
+    TEAM_READ = "team_read"  # masked, but for what was published
+    TEAM_CHANGE = "team_change"
+    TEAM_TAKE_OVER = "team_take_over"  # whose hand-over: teams.handovers
+    TEAM_REVEAL = "team_reveal"
 
 
 _EVERYBODY = frozenset(Role) - {Role.SYSTEM}
@@ -72,8 +94,28 @@ GRANTS: dict[Permission, frozenset[Role]] = {
     Permission.PERSONAL_REVEAL: _GRID | _UNIT | {Role.DISPATCHER, Role.SUPERVISOR},
     Permission.AUDIT_READ: frozenset({Role.AUDITOR, Role.SUPERVISOR}),
     Permission.STATISTICS_READ: frozenset({Role.AUDITOR, Role.SUPERVISOR, Role.ADMIN}),
+    Permission.STATISTICS_PUBLISH: frozenset({Role.AUDITOR, Role.SUPERVISOR}),
+    Permission.STATISTICS_EXPORT: frozenset({Role.AUDITOR, Role.SUPERVISOR, Role.ADMIN}),
+    Permission.CALL_BACK_DRAW: frozenset({Role.SUPERVISOR, Role.ADMIN}),
+    Permission.EXCLUSION_ASK: frozenset({Role.UNIT_LEADER}),
+    Permission.EXCLUSION_DECIDE: frozenset({Role.SUPERVISOR}),
+    Permission.EXCLUSION_READ: BLIND_ROLES | {Role.UNIT_LEADER, Role.SUPERVISOR},
+    Permission.MAP_READ: STAFF_ROLES,
+    Permission.ROUTING_READ: BLIND_ROLES | {Role.DISPATCHER, Role.SUPERVISOR},
+    Permission.ROUTING_EDIT: frozenset({Role.ADMIN}),
+    Permission.ROUTING_SUGGEST: frozenset({Role.DISPATCHER, Role.SUPERVISOR}),
     Permission.CALENDAR_SIMULATE: frozenset({Role.ADMIN}),
     Permission.CALENDAR_PUBLISH: frozenset({Role.ADMIN}),
+    Permission.GRID_CHANGE: frozenset({Role.ADMIN}),
+    Permission.GRID_AUDIT: frozenset({Role.ADMIN, Role.DISPATCHER, Role.SUPERVISOR}),
+    Permission.REGISTRY_COLLECT: _GRID,
+    Permission.REGISTRY_READ: _GRID | {Role.DISPATCHER, Role.SUPERVISOR},
+    Permission.REGISTRY_REVEAL: _GRID | {Role.DISPATCHER, Role.SUPERVISOR},
+    Permission.REGISTRY_PROGRESS: _GRID | BLIND_ROLES | {Role.DISPATCHER, Role.SUPERVISOR},
+    Permission.TEAM_READ: STAFF_ROLES,
+    Permission.TEAM_CHANGE: frozenset({Role.ADMIN}),
+    Permission.TEAM_TAKE_OVER: _GRID | {Role.ADMIN},
+    Permission.TEAM_REVEAL: _GRID | {Role.DISPATCHER, Role.SUPERVISOR},
 }
 
 

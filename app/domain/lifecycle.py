@@ -43,6 +43,7 @@ CLOCKWORK = frozenset({R.SYSTEM})
 
 RESUMABLE = (S.SUBMITTED, S.TRIAGE, S.IN_PROGRESS)  # where NEED_INFO can have come from
 WORKED_ON = (S.ASSIGNED, S.IN_PROGRESS)
+PARTS_RUN = (S.TRIAGE, S.ASSIGNED, S.RETURN_REVIEW, S.IN_PROGRESS)  # whoever has the whole
 BEFORE_REPLY = (S.SUBMITTED, S.TRIAGE, S.ASSIGNED, S.RETURN_REVIEW, S.IN_PROGRESS, S.NEED_INFO,
                 S.SUSPENDED, S.REPLY_REVIEW)  # fmt: skip
 IN_ORDER = tuple(state for state in State if state in OPEN)
@@ -86,7 +87,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_rows(WORKED_ON,                     A.TRANSFER,          None,                         LEADER | DESK, C.HOPS_LEFT, note=True),  # 11
     *_rows((S.TRIAGE, S.ASSIGNED, S.RETURN_REVIEW, S.IN_PROGRESS), A.CONTACT, None,          UNIT | GRID | DESK),                   # 12
     *_rows(WORKED_ON,                     A.CO_ASSIGN,         None,                         DESK | LEADER),                        # 13
-    *_rows(WORKED_ON,                     A.CO_FEEDBACK,       None,                         UNIT | DESK,  C.CO_TASK_OPEN),         # 14
+    *_rows(PARTS_RUN,                     A.CO_FEEDBACK,       None,                         UNIT | DESK,  C.CO_TASK_OPEN),         # 14
     *_rows((S.IN_PROGRESS, S.SUSPENDED),  A.REQUEST_EXTENSION, None,                         UNIT,         C.CONTACTED, C.EXTENSION_FREE, C.EXTENSION_IN_TIME, note=True),  # 15
     *_rows((S.NEED_INFO, S.RETURN_REVIEW, S.IN_PROGRESS, S.SUSPENDED, S.REPLY_REVIEW),
                                           A.DECIDE_EXTENSION,  None,                         DESK | CITY | CLOCKWORK, C.EXTENSION_PENDING, C.EXTENSION_DECIDER),  # 16
@@ -110,8 +111,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     *_rows((S.TRIAGE,),                   A.REJECT,            (S.TRIAGE, S.REJECTED),       DESK | CITY,  C.SECOND_PERSON, note=True),
     *_rows((S.NEED_INFO,),                A.REJECT,            (S.NEED_INFO, S.REJECTED),    DESK | CITY,  C.SECOND_PERSON, note=True),
     *_rows((S.REJECTED,),                 A.APPEAL,            (S.REOPEN_REVIEW,),           RESIDENT,     C.REOPEN_WINDOW_OPEN, note=True),  # 29
-    *_rows(BEFORE_REPLY[:-1],             A.WITHDRAW,          (S.WITHDRAWN,),               RESIDENT,     C.NO_FOLLOWERS),         # 30
+    *_rows(BEFORE_REPLY[:-1],             A.WITHDRAW,          (S.WITHDRAWN,),               RESIDENT),                             # 30
     *_rows(BEFORE_REPLY,                  A.MERGE,             (S.MERGED,),                  DESK,         C.NO_FOLLOWERS),         # 31
+    *_rows((S.MERGED,),                   A.MERGE,             (S.MERGED, S.TRIAGE, S.ASSIGNED, S.RETURN_REVIEW, S.IN_PROGRESS), CLOCKWORK),  # its master was withdrawn (30): another one, or itself
     *_rows((S.MERGED,),                   A.UNMERGE,           (S.TRIAGE,),                  DESK, note=True),                      # 32
     *_rows((S.IN_PROGRESS,),              A.UNMERGE,           None,                         DESK, note=True),
     *_rows((S.SUBMITTED, S.TRIAGE),       A.SETTLE,            (S.REPLIED,),                 GRID,         C.GRID_MATTER, C.CONTACTED),  # 33

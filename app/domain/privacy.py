@@ -35,6 +35,9 @@ _ID_NUMBER = re.compile(
     rf"(?<![0-9])[1-9](?:{_GAP}[0-9]){{16}}{_GAP}[0-9Xx](?![0-9A-Za-z])", re.ASCII
 )
 _INVISIBLE = frozenset({"Cf", "Mn"})
+_PUNCTUATION = re.compile(r"[\s()\-\u00ad\u2010-\u2015\u2212\u200b\u2060\ufeff]")
+_MOBILE_OR_LANDLINE = re.compile(r"1[3-9][0-9]{9}|0(?:10|2[0-9]|[3-9][0-9]{2})[2-9][0-9]{6,7}")
+_LONGEST_WRITTEN = 40
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _ID_CHECKS = "10X98765432"
 _ID_BUILD = re.compile(
@@ -68,6 +71,28 @@ def mask_id(number: str) -> str:
     if len(number) < 15:
         return _MASK * len(number)
     return number[:6] + _MASK * (len(number) - 10) + number[-4:]
+
+
+def plain_phone(written: str) -> str | None:
+    """A mainland mobile, or a landline with its area code, as digits; None if it is neither."""
+    digits = _without_punctuation(written)
+    digits = digits.removeprefix("+86").removeprefix("0086")
+    return digits if _MOBILE_OR_LANDLINE.fullmatch(digits) else None
+
+
+def plain_id_number(written: str) -> str | None:
+    """An identity number as it is kept, 18 characters with an upper-case X; None if it is none."""
+    number = _without_punctuation(written).upper()
+    return number if is_id_number(number) else None
+
+
+def _without_punctuation(written: str) -> str:
+    """Half-width, as people write numbers without blanks, hyphens and brackets; "" if too long."""
+    if len(written) > _LONGEST_WRITTEN:
+        return ""
+    if written.isascii() and written.isalnum():
+        return written
+    return _PUNCTUATION.sub("", unicodedata.normalize("NFKC", written))
 
 
 def is_id_number(number: str) -> bool:

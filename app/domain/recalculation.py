@@ -16,8 +16,10 @@ from app.domain.sla import (
     accept_due,
     contact_due,
     due_after_pause,
+    due_after_pauses,
     due_day,
     extend,
+    internal_due,
     merged,
     return_due,
     review_due,
@@ -73,6 +75,16 @@ def reply_due(course: Course, calendar: WorkingCalendar) -> datetime:
     return due_at
 
 
+def own_due(course: Course, calendar: WorkingCalendar) -> datetime:
+    """When the time is over that a unit has for itself, after the pauses since it got the request.
+
+    Raises: CalendarCoverageError.
+    """
+    since = [pause for pause in course.pauses if pause.paused_at >= course.started_at]
+    due_at = internal_due(course.policy, calendar, course.started_at)
+    return due_after_pauses(calendar, due_at, since)
+
+
 Formula = Callable[[Course, WorkingCalendar], datetime]
 
 # Clocks whose due instant is counted by the calendar. All others were set to an instant.
@@ -81,6 +93,7 @@ FORMULAS: dict[Metric, Formula] = {
     Metric.REPLY: reply_due,
     Metric.ACCEPT: lambda course, by: accept_due(course.policy, by, course.started_at),
     Metric.RETURN: lambda course, by: return_due(course.policy, by, course.started_at),
+    Metric.INTERNAL: own_due,
     Metric.REVIEW: lambda course, by: review_due(course.policy, by, course.started_at),
 }
 

@@ -34,6 +34,7 @@ class Metric(StrEnum):
     SUPERVISE = "supervise"
     INFO = "info"
     SUSPENSION = "suspension"
+    INTERNAL = "internal"
 
 
 METRIC_TEXT: dict[Metric, str] = {
@@ -47,6 +48,7 @@ METRIC_TEXT: dict[Metric, str] = {
     Metric.SUPERVISE: "督办",
     Metric.INFO: "补充期限",
     Metric.SUSPENSION: "挂起期限",
+    Metric.INTERNAL: "内部时限",
 }
 
 
@@ -106,6 +108,7 @@ class Policy:
     reopen_window_days: int = 15  # natural days after the reply
     extension_days: int = 5
     info_days: int = 5  # natural days
+    internal_days: int = 2  # at least, for a unit that gets what another one returned
     review_required: bool = False
 
 
@@ -200,6 +203,12 @@ def accept_due(policy: Policy, calendar: WorkingCalendar, assigned_at: datetime)
 def return_due(policy: Policy, calendar: WorkingCalendar, assigned_at: datetime) -> datetime:
     """Until when (exclusive) the unit may return the request. Raises: CalendarCoverageError."""
     return working_days_later(calendar, assigned_at, policy.return_days)
+
+
+def internal_due(policy: Policy, calendar: WorkingCalendar, assigned_at: datetime) -> datetime:
+    """Until when (exclusive) a unit that got what another one returned has time for itself, though
+    the resident was promised an earlier reply. Raises: CalendarCoverageError."""
+    return working_days_later(calendar, assigned_at, policy.internal_days)
 
 
 def review_due(policy: Policy, calendar: WorkingCalendar, asked_at: datetime) -> datetime:

@@ -6,23 +6,26 @@ at one fixed, slightly displaced spot. So neighbours share identical vertices, c
 parent exactly, and nothing overlaps, while no border is straight. No surveyed boundary is used.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from math import pi, sin
+from typing import Any
 
 import numpy
 import shapely
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.grids import service
 from app.grids.kinds import GridLevel
-from app.grids.models import GridRow
+from app.grids.models import CountyRow, GridRow
 from app.grids.queries import TOPIC, GridRecord
 from app.store.notices import announce
 
 GRID_COUNT = 2_635
+_COUNTY = "370281"
 # The one 新村 whose grids are divided further.
 MICRO_GRID_COMMUNITY = "370281108601"
 
@@ -155,9 +158,24 @@ async def seed(session: AsyncSession, *, now: datetime) -> int:
         }
         for record in records()
     ]
-    await session.execute(insert(GridRow).on_conflict_do_nothing(), rows)
-    await announce(session, TOPIC)
+    known = set(await session.scalars(select(GridRow.code)))
+    new = [row for row in rows if row["code"] not in known]
+    if new:
+        await session.execute(insert(GridRow), new)
+        if await session.get(CountyRow, _COUNTY) is None:
+            outline = _outline(rows)
+            await session.execute(insert(CountyRow), {**outline, "updated_at": now})
+            new.insert(0, {**outline, "parent_code": None})
+        await service.tell(session, new, action="seed_grids", now=now)
+        await announce(session, TOPIC)
     return len(rows)
+
+
+def _outline(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The county: what its towns cover."""
+    towns = [row["boundary"] for row in rows if row["parent_code"] is None]
+    whole = shapely.union_all(shapely.from_wkb(towns))
+    return {"code": _COUNTY, "name": "胶州市", "boundary": shapely.to_wkb(whole, byte_order=1)}
 
 
 @cache

@@ -5,8 +5,15 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request as HttpRequest
 
+from app.domain.errors import NotFound
 from app.grids.queries import GridIndex
 from app.store.notices import Snapshot
+
+
+class GridNotFound(NotFound):
+    """没有这个网格。"""
+
+    code = "grid_not_found"
 
 
 async def grid_index(http: HttpRequest) -> GridIndex:

@@ -3,21 +3,23 @@
 from fastapi import APIRouter, Depends
 
 from app.domain import geometry
-from app.domain.errors import NotFound
+from app.domain.coverage import area_m2
 from app.domain.identity import Permission
-from app.grids.deps import Grids
-from app.grids.kinds import LEVEL_TEXT
+from app.grids.deps import GridNotFound, Grids
 from app.grids.locator import Located
-from app.grids.queries import GridIndex, GridNode
+from app.grids.queries import GridIndex, GridNode, GridVersion, versions_of
 from app.grids.schemas import (
     GridOut,
     GridRefOut,
     GridsOut,
+    GridVersionOut,
+    GridVersionsOut,
     LocatedListOut,
     LocatedOut,
     LocateIn,
 )
 from app.people.deps import permit
+from app.web.deps import Session
 from app.web.strict_json import StrictRoute
 
 router = APIRouter(
@@ -26,12 +28,6 @@ router = APIRouter(
     route_class=StrictRoute,
     dependencies=[Depends(permit(Permission.REFERENCE_READ))],
 )
-
-
-class GridNotFound(NotFound):
-    """没有这个网格。"""
-
-    code = "grid_not_found"
 
 
 @router.get("")
@@ -60,12 +56,30 @@ async def get_grid(grids: Grids, code: str) -> GridOut:
     return _grid(grids, node)
 
 
+@router.get("/{code}/versions")
+async def list_versions(grids: Grids, session: Session, code: str) -> GridVersionsOut:
+    """What the place was called, and how large it was, from when until when; the newest first."""
+    if grids.node(code) is None:
+        raise GridNotFound
+    return GridVersionsOut(items=[_version(one) for one in await versions_of(session, code)])
+
+
+def _version(version: GridVersion) -> GridVersionOut:
+    return GridVersionOut(
+        name=version.name,
+        active=version.active,
+        area_m2=None if version.shape is None else round(area_m2(version.shape), 2),
+        valid_from=version.valid_from,
+        valid_to=version.valid_to,
+    )
+
+
 def _grid(grids: GridIndex, node: GridNode) -> GridOut:
     return GridOut(
         code=node.code,
         name=node.name,
         level=node.level,
-        level_text=LEVEL_TEXT[node.level],
+        level_text=grids.level_text(node.level, node.code),
         parent_code=node.parent_code,
         active=node.active,
         child_count=len(grids.children(node.code)),

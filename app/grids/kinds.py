@@ -1,43 +1,75 @@
-"""The levels of the tree of places and how long their codes are.
-
-A code is 370281 (county) + 3 digits town + 3 community + 3 grid + 2 micro-grid.
-Source: GB/T 2260, GB/T 10114 and the 15 characters of a management grid's code.
-"""
+"""The words of the tree of places, as the rest of the house knows them: see ``domain.grid_codes``,
+and the small kinds of this room that models and schemas both need."""
 
 from enum import StrEnum
 
+from app.domain.grid_codes import (
+    CODE_DIGITS,
+    COUNTY_DIGITS,
+    LEVEL_OF_DIGITS,
+    LEVEL_TEXT,
+    PARENT_LEVEL,
+    GridLevel,
+    code_at,
+)
 
-class GridLevel(StrEnum):
-    TOWN = "town"
-    COMMUNITY = "community"
-    GRID = "grid"
-    MICRO = "micro"
+__all__ = [
+    "CODE_DIGITS",
+    "COUNTY_DIGITS",
+    "IMPORT_STATE_TEXT",
+    "LEGACY_KIND_TEXT",
+    "LEVEL_OF_DIGITS",
+    "LEVEL_TEXT",
+    "PARENT_LEVEL",
+    "PLACE_CHANGE_TEXT",
+    "GridLevel",
+    "ImportState",
+    "LegacyKind",
+    "PlaceChange",
+    "code_at",
+]
 
 
-LEVEL_TEXT: dict[GridLevel, str] = {
-    GridLevel.TOWN: "镇街",
-    GridLevel.COMMUNITY: "村社区",
-    GridLevel.GRID: "网格",
-    GridLevel.MICRO: "微网格",
+class ImportState(StrEnum):
+    PREPARED = "prepared"
+    APPLIED = "applied"
+    ROLLED_BACK = "rolled_back"
+
+
+IMPORT_STATE_TEXT: dict[ImportState, str] = {
+    ImportState.PREPARED: "已预览",
+    ImportState.APPLIED: "已生效",
+    ImportState.ROLLED_BACK: "已撤回",
 }
 
-COUNTY_DIGITS = 6
-CODE_DIGITS: dict[GridLevel, int] = {
-    GridLevel.TOWN: 9,
-    GridLevel.COMMUNITY: 12,
-    GridLevel.GRID: 15,
-    GridLevel.MICRO: 17,
-}
-LEVEL_OF_DIGITS: dict[int, GridLevel] = {digits: level for level, digits in CODE_DIGITS.items()}
-PARENT_LEVEL: dict[GridLevel, GridLevel | None] = {
-    GridLevel.TOWN: None,
-    GridLevel.COMMUNITY: GridLevel.TOWN,
-    GridLevel.GRID: GridLevel.COMMUNITY,
-    GridLevel.MICRO: GridLevel.GRID,
+
+class PlaceChange(StrEnum):
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+PLACE_CHANGE_TEXT: dict[PlaceChange, str] = {
+    PlaceChange.ADDED: "新增",
+    PlaceChange.CHANGED: "变更",
+    PlaceChange.REMOVED: "关闭",
 }
 
 
-def code_at(code: str | None, level: GridLevel) -> str | None:
-    """The code of ``code``'s ancestor (or itself) at ``level``; None if it lies above it."""
-    digits = CODE_DIGITS[level]
-    return code[:digits] if code is not None and len(code) >= digits else None
+class LegacyKind(StrEnum):
+    """Nets that were there before the one net, and the statistics office's villages."""
+
+    PARTY = "party"
+    JUSTICE = "justice"
+    SAFETY = "safety"
+    HABITAT = "habitat"
+    VILLAGE = "village"
+
+
+LEGACY_KIND_TEXT: dict[LegacyKind, str] = {
+    LegacyKind.PARTY: "党建网格",
+    LegacyKind.JUSTICE: "政法网格",
+    LegacyKind.SAFETY: "综治网格",
+    LegacyKind.HABITAT: "人居环境网格",
+    LegacyKind.VILLAGE: "统计用村级区划",
+}

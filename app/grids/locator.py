@@ -47,11 +47,17 @@ class Locator:
         )
         shapely.prepare(self._shapes)
         self._list: list[shapely.Geometry] = self._shapes.tolist()
+        self._ranks = {found.code: rank for rank, found in enumerate(self._inside)}
         self._tree = shapely.STRtree(self._shapes)
         self._side, self._squares = _squares(shapely.bounds(self._shapes))
 
     def __len__(self) -> int:
         return len(self._inside)
+
+    def shape(self, code: str) -> shapely.Geometry | None:
+        """The polygon of a place; None if it has none."""
+        rank = self._ranks.get(code)
+        return None if rank is None else self._list[rank]
 
     def locate(self, latitude: float, longitude: float) -> Located | None:
         """The place of a WGS-84 point: the one that holds it, else the nearest within 300 m."""

@@ -44,7 +44,7 @@ async def get_inbox(
     items = [
         {
             "id": str(row["event_key"]),
-            "request_id": str(row["request_id"]),
+            "request_id": row["request_id"] and str(row["request_id"]),
             "number": row["number"],
             "event": row["event"],
             "title": row["title"],

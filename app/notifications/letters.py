@@ -56,6 +56,13 @@ TO_ASSIGN = Letter(Audience.DESK, "待派单诉求", "诉求 {number} 需要人�
 
 TO_DECIDE = Letter(Audience.DESK, "待审批", "诉求 {number} 有申请待审批。")
 
+# To one person, whom the event names: filled in with the event's own facts.
+TO_SUCCESSOR = Letter(
+    Audience.GRID,
+    "工作移交待确认",
+    "您已接任{place}{title}，有 {open_requests} 件未办结诉求移交，请查看并确认。",
+)
+
 R, U, D, S = Audience.RESIDENT, Audience.UNIT, Audience.DESK, Audience.SUPERVISORS
 CO = Audience.CO_UNIT
 
@@ -153,6 +160,10 @@ BY_STATE: dict[tuple[Action, State], tuple[Letter, ...]] = {
         TO_ASSIGN,
         Letter(R, "诉求单独办理", "您的诉求 {number} 将单独办理。"),
     ),
+    (Action.MERGE, State.TRIAGE): (TO_ASSIGN,),
+    (Action.MERGE, State.RETURN_REVIEW): (
+        Letter(D, "退单待审", "诉求 {number} 接替已撤回的主单，其退单待审核。"),
+    ),
     (Action.RECLASSIFY, State.TRIAGE): (TO_ASSIGN,),
     **dict.fromkeys(
         (
@@ -187,6 +198,14 @@ BY_MEANING: dict[tuple[Action, str], tuple[Letter, ...]] = {
     (Action.REJECT, "ask"): (TO_DECIDE,),
     (Action.RECLASSIFY, "propose"): (
         Letter(D, "改类改址建议", "承办单位建议调整诉求 {number} 的类别或地址，请核定。"),
+    ),
+    (Action.MERGE, "inherit"): (
+        Letter(
+            R,
+            "诉求继续办理",
+            "与您的诉求 {number} 合并办理的诉求已撤回，您的诉求继续办理，承诺时限不变。",
+        ),
+        Letter(U, "接续办理", "诉求 {number} 接替已撤回的主单，请继续办理并联系诉求人。"),
     ),
     (Action.SUPERVISE, "order"): (
         Letter(U, "督办通知", "诉求 {number} 被督办，请单位负责人在期限内书面答复。"),

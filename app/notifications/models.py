@@ -26,8 +26,9 @@ class InboxMessage(Base):
     # Later events have higher keys: the order of the inbox.
     event_key: Mapped[int] = mapped_column(BigInteger, primary_key=True)  # the outbox row's
     recipient_id: Mapped[UUID] = mapped_column(primary_key=True)
-    request_id: Mapped[UUID]
-    number: Mapped[str] = mapped_column(String(24))
+    # Of a message that is about no request: none.
+    request_id: Mapped[UUID | None]
+    number: Mapped[str | None] = mapped_column(String(24))
     event: Mapped[str] = mapped_column(String(60))
     title: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)

@@ -10,12 +10,14 @@ from app.web.wire import Instant, WireIn, WireOut
 class MessageOut(WireOut):
     """``occurred_at`` is when it happened, however late it was noticed or shown.
 
+    ``request_id`` and ``number`` are null where it is about no request.
+
     ``fired_late_by_s``: a clock's rung that was noticed so many seconds late, else null.
     """
 
     id: str
-    request_id: str
-    number: str
+    request_id: str | None
+    number: str | None
     event: str
     title: str
     body: str

@@ -1,74 +1,37 @@
 """Telling people: events become messages in the inbox of whoever they concern."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain.events import ClockFired, RequestEvent, RequestMoved
-from app.domain.identity import Actor, Role
+from app.domain.events import ClockFired, LeaderHandedOver, RequestEvent, RequestMoved
+from app.domain.identity import Actor
 from app.domain.quiet_hours import QUIET_NIGHTS, QuietHours
-from app.notifications.letters import Audience, letters_for
+from app.notifications.letters import TO_SUCCESSOR, letters_for
 from app.notifications.models import InboxMessage
+from app.notifications.recipients import Recipients
 from app.outbox.service import Told
-from app.people import queries as people
 
 LATE_FROM_S = 60
-_TOWN = 9  # digits of a town's code
-_COMMUNITY = 12
-_GRID = 15
 
-
-class _Recipients:
-    """Finds out whom an audience means, asking the database once per unit, town or grid."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-        self._known: dict[tuple[Audience, str | None], frozenset[UUID]] = {}
-
-    async def of(self, audience: Audience, event: RequestEvent) -> frozenset[UUID]:
-        if audience is Audience.RESIDENT:
-            return frozenset({UUID(event.resident_id)}) if event.resident_id else frozenset()
-        key = (audience, self._subject(audience, event))
-        if key not in self._known:
-            self._known[key] = frozenset(m.id for m in await self._look_up(*key))
-        return self._known[key]
-
-    @staticmethod
-    def _subject(audience: Audience, event: RequestEvent) -> str | None:
-        match audience:
-            case Audience.UNIT | Audience.HANDLERS:
-                return event.unit_code
-            case Audience.CO_UNIT:
-                return event.co_unit_code if isinstance(event, RequestMoved) else None
-            case Audience.DESK:
-                return event.grid_code[:_TOWN] if event.grid_code else None
-            case Audience.GRID:
-                return event.grid_code
-            case _:
-                return None
-
-    async def _look_up(
-        self, audience: Audience, subject: str | None
-    ) -> Iterable[people.StaffMember]:
-        match audience:
-            case Audience.UNIT | Audience.CO_UNIT if subject:
-                return await people.staff_of_unit(self._session, subject)
-            case Audience.HANDLERS if subject:
-                return await people.staff_of_unit(self._session, subject, (Role.HANDLER,))
-            case Audience.DESK:
-                return await people.dispatchers_for(self._session, subject)
-            case Audience.GRID if subject:
-                path = {subject[:length] for length in (_TOWN, _COMMUNITY, _GRID)} | {subject}
-                return await people.leaders_of(self._session, path)
-            case Audience.SUPERVISORS:
-                return await people.by_role(self._session, Role.SUPERVISOR)
-            case _:
-                return ()
+_WRITE = text("""
+INSERT INTO inbox_messages (event_key, recipient_id, request_id, number, event, title, body,
+  occurred_at, visible_at, fired_late_by_s, created_at)
+SELECT message.*, CAST(:now AS timestamptz)
+FROM unnest(CAST(:event_keys AS bigint[]), CAST(:recipients AS uuid[]), CAST(:requests AS uuid[]),
+  CAST(:numbers AS text[]), CAST(:events AS text[]), CAST(:titles AS text[]),
+  CAST(:bodies AS text[]), CAST(:occurred AS timestamptz[]), CAST(:visible AS timestamptz[]),
+  CAST(:late AS integer[])) AS message
+ON CONFLICT DO NOTHING
+""")
+_COLUMNS = (
+    *("event_keys", "recipients", "requests", "numbers", "events", "titles", "bodies"),
+    *("occurred", "visible", "late"),
+)
 
 
 async def put_in_inbox(
@@ -83,32 +46,63 @@ async def put_in_inbox(
     What is born in ``quiet`` hours waits for their end, but for what a resident should hear at
     once. The time of the event stays what it is.
     """
-    recipients = _Recipients(session)
-    messages: dict[tuple[int, UUID], dict[str, Any]] = {}
-    for item in told:
-        event = item.event
-        doer = event.actor_id if isinstance(event, RequestMoved) else None
-        for letter in letters_for(event):
-            for person in await recipients.of(letter.to, event):
-                if str(person) == doer:
-                    continue  # nobody needs to be told what they have just done
-                messages[item.key, person] = {
-                    "event_key": item.key,
-                    "recipient_id": person,
-                    "request_id": UUID(event.request_id),
-                    "number": event.number,
-                    "event": type(event).__name__,
-                    "title": letter.title,
-                    "body": letter.body.format(number=event.number),
-                    "occurred_at": datetime.fromisoformat(event.at),
-                    "created_at": now,
-                    "visible_at": quiet.visible_at(now) if letter.may_wait else now,
-                    "fired_late_by_s": _late_by_s(event),
-                }
-    if messages:
-        await session.execute(
-            insert(InboxMessage).on_conflict_do_nothing(), list(messages.values())
+    events = [(it.key, it.event) for it in told if isinstance(it.event, RequestEvent)]
+    recipients = await Recipients.of_batch(session, [event for _, event in events])
+    waits_until = quiet.visible_at(now)
+    messages: dict[tuple[int, UUID], tuple[Any, ...]] = {}
+    for key, event in events:
+        for message in _messages(key, event, recipients, now, waits_until):
+            messages[message[0], message[1]] = message
+    await _write(session, messages.values(), now)
+
+
+async def tell_successors(
+    session: AsyncSession,
+    told: Sequence[Told],
+    now: datetime,
+    *,
+    quiet: QuietHours = QUIET_NIGHTS,
+) -> None:
+    """Subscriber: tell new leaders of a place what was open there when they came."""
+    visible_at = quiet.visible_at(now)
+    messages = [
+        (
+            *(it.key, UUID(event.successor_id), None, None, type(event).__name__),
+            *(TO_SUCCESSOR.title, TO_SUCCESSOR.body.format(**event.payload())),
+            *(datetime.fromisoformat(event.at), visible_at, None),
         )
+        for it in told
+        if isinstance(event := it.event, LeaderHandedOver)
+    ]
+    await _write(session, messages, now)
+
+
+async def _write(
+    session: AsyncSession, messages: Collection[tuple[Any, ...]], now: datetime
+) -> None:
+    """Write rows as ``_COLUMNS``."""
+    if messages:
+        columns = zip(*messages, strict=True)
+        values = dict(zip(_COLUMNS, map(list, columns), strict=True))
+        await session.execute(_WRITE, {**values, "now": now})
+
+
+def _messages(
+    key: int, event: RequestEvent, recipients: Recipients, now: datetime, waits_until: datetime
+) -> Iterator[tuple[Any, ...]]:
+    """The rows, as ``_COLUMNS``, that one event leads to."""
+    doer = event.actor_id if isinstance(event, RequestMoved) else None
+    request_id, kind = UUID(event.request_id), type(event).__name__
+    occurred_at, late = datetime.fromisoformat(event.at), _late_by_s(event)
+    for letter in letters_for(event):
+        body = letter.body.format(number=event.number)
+        visible_at = waits_until if letter.may_wait else now
+        for person in recipients.of(letter.to, event):
+            if doer is None or str(person) != doer:  # who has done it need not be told
+                yield (
+                    *(key, person, request_id, event.number, kind, letter.title, body),
+                    *(occurred_at, visible_at, late),
+                )
 
 
 def _late_by_s(event: RequestEvent) -> int | None:

@@ -15,9 +15,9 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import events
-from app.domain.events import RequestEvent
+from app.domain.events import Event
 from app.outbox.models import OutboxEntry
-from app.store.session import Database
+from app.store.session import Database, Statement
 
 MAX_ATTEMPTS = 12
 _FIRST_DELAY = timedelta(seconds=2)
@@ -29,14 +29,14 @@ class Told:
     """An event on its way to a subscriber. ``key`` is unique for ever: use it against repeats."""
 
     key: int
-    event: RequestEvent
+    event: Event
 
 
 Subscriber = Callable[[AsyncSession, Sequence[Told], datetime], Awaitable[None]]
-Subscribers = Mapping[type[RequestEvent], tuple[Subscriber, ...]]
+Subscribers = Mapping[type[Event], tuple[Subscriber, ...]]
 
 
-async def record(session: AsyncSession, *happened: RequestEvent, now: datetime) -> None:
+async def record(session: AsyncSession, *happened: Event, now: datetime) -> None:
     """Write events down in the caller's transaction, to be told from ``now`` on."""
     if happened:
         await session.execute(
@@ -54,6 +54,9 @@ async def deliver(db: Database, subscribers: Subscribers, *, now: datetime, batc
     A subscriber that fails costs only its own event: the batch is tried again one by one, and the
     one that fails waits longer each time (2 s doubling, at most an hour).
     """
+    waiting = await db.one_statement(_IS_ANY_WAITING, now=now)
+    if not waiting or not waiting["is_any"]:
+        return 0
     try:
         return await _deliver_together(db, subscribers, now=now, batch=batch)
     except Exception as error:  # noqa: BLE001 - a subscriber may fail in any way; see above
@@ -61,6 +64,9 @@ async def deliver(db: Database, subscribers: Subscribers, *, now: datetime, batc
     return await _deliver_singly(db, subscribers, now=now, batch=batch)
 
 
+_IS_ANY_WAITING = Statement("""
+SELECT min(available_at) <= :now AS is_any FROM outbox WHERE dead_at IS NULL
+""")
 _waiting = (
     select(OutboxEntry.id)
     .where(OutboxEntry.dead_at.is_(None), OutboxEntry.available_at <= bindparam("now"))
@@ -85,13 +91,14 @@ async def _claim(session: AsyncSession, *, now: datetime, batch: int) -> Claimed
 async def _tell(
     session: AsyncSession, claimed: Claimed, subscribers: Subscribers, now: datetime
 ) -> None:
-    by_kind: dict[type[RequestEvent], list[Told]] = {}
-    for key, kind, payload, _attempts in claimed:
-        event = events.read(kind, payload)
-        by_kind.setdefault(type(event), []).append(Told(key, event))
-    for event_type, told in by_kind.items():
-        for subscriber in subscribers.get(event_type, ()):
-            await subscriber(session, told, now)
+    """Tell each subscriber once, of all that it wants to hear, in the order of the keys."""
+    heard: dict[tuple[int, Subscriber], list[Told]] = {}
+    for key, kind, payload, _attempts in sorted(claimed):
+        told = Told(key, events.read(kind, payload))
+        for place, subscriber in enumerate(subscribers.get(type(told.event), ())):
+            heard.setdefault((place, subscriber), []).append(told)
+    for (_place, subscriber), batch in heard.items():
+        await subscriber(session, batch, now)
 
 
 async def _deliver_together(

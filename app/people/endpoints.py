@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from app.domain.identity import Actor, Permission
-from app.people import queries, service
+from app.people import logins, queries
 from app.people.deps import (
     Cipher,
     ClientAddress,
@@ -38,7 +38,7 @@ async def log_in(
     now: Now,
 ) -> LoginOut:
     return LoginOut.of(
-        await service.log_in_staff(
+        await logins.log_in_staff(
             db,
             passwords=passwords,
             cipher=cipher,

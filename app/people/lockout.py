@@ -9,12 +9,20 @@ Failures are counted in the database, shared by all workers, under three keys:
 * the network alone: many, against trying one password on many names.
 
 A name that no account has is counted like any other.
+
+That a door closed is told in the audit, in the account's own chain; where the name is nobody's, in
+one of the name and the network, which are not told themselves.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from ipaddress import IPv6Address, ip_address
+from uuid import UUID
 
+from app.audit.heads import ADD_ENTRY, Head, columns, join_head
+from app.domain.audit_chain import chain_of
 from app.domain.errors import TooMany, Unauthenticated
+from app.domain.identity import SYSTEM
 from app.people.models import ADDRESS_PLACE
 from app.settings import LimitSettings
 from app.store.crypto import FieldCipher
@@ -87,12 +95,46 @@ class Keys:
             "network_most": most * _NETWORK_FACTOR,
         }
 
+    @property
+    def stranger(self) -> UUID:
+        """The chain of the audit for a name that nobody has."""
+        return chain_of(f"login:{self.pair.hex()}")
+
+
+# Which of the three doors closed, as the audit says it; NOTE_FAILURE counts in these steps.
+_DOORS = ("name_and_network", "name", "network")
+
+
+def closing(head: Head, *, ends_at: datetime, now: datetime) -> dict[str, object]:
+    """The parameters of NOTE_FAILURE that tell of a lock: which doors closed, only the statement
+    itself finds out, so that it is given an entry for every answer."""
+    entries = [
+        head.next_entry(
+            actor=SYSTEM,
+            action="login_locked",
+            facts={
+                "doors": [door for place, door in enumerate(_DOORS) if closed >> place & 1],
+                "until": ends_at.isoformat(),
+            },
+            now=now,
+        )
+        for closed in range(1, 1 << len(_DOORS))
+    ]
+    told = columns(entries[0])
+    del told["entry_facts"], told["entry_hash"]
+    return {
+        **told,
+        "facts_if_closed": [entry.facts for entry in entries],
+        "hash_if_closed": [entry.hash for entry in entries],
+    }
+
 
 # One row whether the account exists or not.
 KNOCK = Statement(
-    """
+    f"""
     SELECT w.id, w.username, w.display_name, w.role, w.unit_code, w.grid_code,
-           w.password_hash, w.active, w.session_epoch, (
+           w.password_hash, w.active, w.session_epoch,
+           head_seq, head_at, head_hash, sealed_day, (
         SELECT max(f.ends_at) FROM login_failures f
         WHERE f.ends_at > :now
           AND (f.key = :pair AND f.failures >= :pair_most
@@ -103,10 +145,11 @@ KNOCK = Statement(
     ) AS locked_until
     FROM (VALUES (true)) AS always(row)
     LEFT JOIN staff w ON w.username = :username
-    """
+    {join_head("coalesce(w.id, :stranger::uuid)")}
+    """  # noqa: S608 - our own words
 )
 # A count starts anew when its window is over; a full one stays full for the whole lock time. In
-# key order, so that two attempts never wait for each other.
+# key order, so that two attempts never wait for each other. The failure that fills a count is told.
 NOTE_FAILURE = Statement(
     """
     WITH counted AS (
@@ -123,6 +166,18 @@ NOTE_FAILURE = Statement(
                 THEN excluded.ends_at
                 ELSE f.ends_at END
         RETURNING key, failures, ends_at
+    ), closed AS (
+        SELECT sum(CASE WHEN key = :pair AND failures = :pair_most THEN 1
+                        WHEN key = :name AND failures = :name_most THEN 2
+                        WHEN key = :network AND failures = :network_most THEN 4
+                        ELSE 0 END)::int AS doors
+        FROM counted
+    ), told AS (
+        INSERT INTO audit_entries (chain, seq, at, actor_id, actor_role, action, facts, hash)
+        SELECT :entry_chain::uuid, :entry_seq::int, :entry_at::timestamptz, :entry_actor_id::uuid,
+               :entry_actor_role::text, :entry_action::text,
+               ((:facts_if_closed::text[])[doors])::jsonb, (:hash_if_closed::bytea[])[doors]
+        FROM closed WHERE doors > 0
     )
     SELECT max(ends_at) AS locked_until FROM counted
     WHERE key = :pair AND failures > :pair_most
@@ -130,7 +185,7 @@ NOTE_FAILURE = Statement(
 )
 # Nothing opens if, while we were hashing, others used up the failures or the password changed.
 OPEN = Statement(
-    """
+    f"""
     WITH locked AS (
         SELECT ends_at FROM login_failures
         WHERE key = :pair AND failures >= :pair_most AND ends_at > :now
@@ -148,7 +203,9 @@ OPEN = Statement(
     ), rehashed AS (
         UPDATE staff SET password_hash = :new_hash::text
         WHERE id = (SELECT account_id FROM opened) AND :new_hash::text IS NOT NULL
+    ), told AS (
+        {ADD_ENTRY} FROM opened
     )
     SELECT EXISTS (SELECT FROM opened) AS opened, (SELECT ends_at FROM locked) AS locked_until
-    """
+    """  # noqa: S608 - our own words
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import Select, and_, exists, or_, select
+from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.identity import GRANTS, Actor, Permission, Role
@@ -94,34 +94,36 @@ async def staff_of_unit(
     )
 
 
-async def dispatchers_for(session: AsyncSession, town_code: str | None) -> list[StaffMember]:
-    """The town's dispatchers; where it has none, or no town is known, the city's."""
-    is_dispatcher = Staff.role == Role.DISPATCHER
-    of_the_town = and_(is_dispatcher, Staff.active, Staff.grid_code == town_code)
-    return await _members(
-        session,
-        _ACTIVE.where(
-            is_dispatcher,
-            or_(
-                Staff.grid_code == town_code,
-                and_(
-                    Staff.grid_code.is_(None),
-                    ~exists(select(Staff.id).where(of_the_town).correlate(None)),
-                ),
-            ),
-        ),
-    )
+# Arrays: the same statement however many they are.
+_AROUND = text("""
+SELECT id, role, unit_code, grid_code FROM staff
+WHERE active AND (
+  (unit_code = ANY(CAST(:unit_codes AS text[])) AND role IN ('handler', 'unit_leader'))
+  OR (grid_code = ANY(CAST(:grid_codes AS text[]))
+      AND role IN ('micro_grid_leader', 'grid_leader', 'dispatcher'))
+  OR (role = 'dispatcher' AND grid_code IS NULL)
+  OR role = 'supervisor')
+""")
 
 
-async def leaders_of(session: AsyncSession, grid_codes: Collection[str]) -> list[StaffMember]:
-    """The leaders of the grids and micro-grids among ``grid_codes`` (a path, town to leaf)."""
-    return await _members(
-        session, _ACTIVE.where(Staff.grid_code.in_(grid_codes), Staff.role.in_(LEADER_ROLES))
+async def staff_around(
+    session: AsyncSession, *, unit_codes: Collection[str], grid_codes: Collection[str]
+) -> list[StaffMember]:
+    """All staff whom events in these units and grids may concern: of the units, the grids' leaders,
+    the dispatchers of those that are towns, the city's dispatchers, the supervisors."""
+    around = await session.execute(
+        _AROUND, {"unit_codes": list(unit_codes), "grid_codes": list(grid_codes)}
     )
+    return [StaffMember(id_, Role(role), unit, grid) for id_, role, unit, grid in around]
 
 
 async def by_role(session: AsyncSession, role: Role) -> list[StaffMember]:
     return await _members(session, _ACTIVE.where(Staff.role == role))
+
+
+async def staff_members(session: AsyncSession, ids: Collection[UUID]) -> list[StaffMember]:
+    """Those of these accounts that are active."""
+    return await _members(session, _ACTIVE.where(Staff.id.in_(ids))) if ids else []
 
 
 async def _members(

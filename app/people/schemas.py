@@ -7,9 +7,9 @@ from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.domain.identity import ROLE_TEXT, Permission, Role
+from app.people.logins import LoggedIn
 from app.people.passwords import LONGEST_BYTES
 from app.people.queries import Account
-from app.people.service import LoggedIn
 from app.web.wire import Id, Instant, WireIn, WireOut
 
 # Capitals are forgiven at log-in; letters of other scripts that look alike are not.

@@ -1,20 +1,21 @@
-"""Logging in, and keeping the accounts of the staff."""
+"""Residents logging in, and keeping the accounts of the staff. Staff log in at ``logins``."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import structlog
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit import service as audit
 from app.domain.errors import Conflict, Invalid, NotFound
-from app.domain.identity import STAFF_ROLES, Role
+from app.domain.identity import STAFF_ROLES, SYSTEM, Actor, Role
 from app.people import lockout
+from app.people.logins import LoggedIn
 from app.people.models import (
     ADDRESS_PLACE,
     OPENID_PLACE,
@@ -25,12 +26,11 @@ from app.people.models import (
     Staff,
 )
 from app.people.passwords import PasswordPool, check_policy
-from app.people.queries import Account, staff_account
+from app.people.queries import Account
 from app.people.sessions import hash_of, new_token
-from app.settings import LimitSettings, SessionSettings
+from app.settings import SessionSettings
 from app.store.base import new_id
 from app.store.crypto import FieldCipher
-from app.store.session import Database
 
 USERNAME = re.compile(r"[a-z0-9._-]{3,40}")
 _UNIT_ROLES = frozenset({Role.HANDLER, Role.UNIT_LEADER})
@@ -38,7 +38,6 @@ _GRID_ROLES = frozenset({Role.MICRO_GRID_LEADER, Role.GRID_LEADER})
 _KEEP_SESSIONS = timedelta(days=30)  # so that lockout knows the owner's networks
 _FORGET_AT_ONCE = 5_000
 _MANY = 2_000
-_log = structlog.get_logger(__name__)
 
 
 class UsernameInvalid(Invalid):
@@ -66,15 +65,6 @@ class StaffUnknown(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """``token`` is said once, here; nobody can read it again."""
-
-    token: str
-    expires_at: datetime
-    account: Account
-
-
-@dataclass(frozen=True, slots=True)
 class NewStaff:
     """An account to be made. Without ``password_hash`` nobody can log in with it."""
 
@@ -97,83 +87,7 @@ class NewStaff:
             raise StaffPostInvalid
 
 
-# --- logging in --------------------------------------------------------------------------------
-
-
-async def log_in_staff(
-    db: Database,
-    *,
-    passwords: PasswordPool,
-    cipher: FieldCipher,
-    limits: LimitSettings,
-    sessions: SessionSettings,
-    username: str,
-    password: str,
-    address: str,
-    now: datetime,
-) -> LoggedIn:
-    """Open a session for the member of staff who knows the password.
-
-    Two single statements with the hashing between them: no connection waits while we hash.
-
-    Raises:
-        InvalidCredentials: unknown name, wrong password, inactive, or an account without password.
-        LoginLocked: too many failures; nothing was verified.
-        HashingBusy: too many log-ins at once.
-    """
-    username = username.lower()
-    keys = lockout.Keys.of(username, address, cipher, limits)
-    row = await db.one_statement(
-        lockout.KNOCK,
-        username=username,
-        network_index=keys.network_index,
-        now=now,
-        **keys.values(),
-    )
-    assert row is not None, "KNOCK always has a row"  # noqa: S101
-    _refuse_if_locked(row["locked_until"], now)
-    may_enter = row["active"] is True
-    verdict = await passwords.verify(password, row["password_hash"] if may_enter else None)
-    if not verdict.right:
-        await _note_failure(db, keys, now)
-        raise lockout.InvalidCredentials
-
-    token = new_token()
-    expires_at = now + timedelta(hours=sessions.staff_hours)
-    outcome = await db.one_statement(
-        lockout.OPEN,
-        pair=keys.pair,
-        pair_most=limits.login_failures,
-        account_id=row["id"],
-        epoch=row["session_epoch"],
-        token_hash=hash_of(token),
-        network_index=keys.network_index,
-        new_hash=verdict.new_hash,
-        expires_at=expires_at,
-        now=now,
-    )
-    assert outcome is not None, "OPEN always has a row"  # noqa: S101
-    _refuse_if_locked(outcome["locked_until"], now)
-    if not outcome["opened"]:
-        raise lockout.InvalidCredentials
-    return LoggedIn(token, expires_at, staff_account(row))
-
-
-async def _note_failure(db: Database, keys: lockout.Keys, now: datetime) -> None:
-    """Raises: LoginLocked: guesses made at the same time had used up the failures already."""
-    noted = await db.one_statement(
-        lockout.NOTE_FAILURE,
-        now=now,
-        ends_at=now + timedelta(seconds=keys.limits.login_lock_s),
-        **keys.values(),
-    )
-    _refuse_if_locked(None if noted is None else noted["locked_until"], now)
-
-
-def _refuse_if_locked(locked_until: datetime | None, now: datetime) -> None:
-    if locked_until is not None:
-        _log.warning("login_locked")
-        raise lockout.LoginLocked(retry_after_s=max(1, int((locked_until - now).total_seconds())))
+# --- residents ---------------------------------------------------------------------------------
 
 
 async def login_resident(
@@ -185,12 +99,16 @@ async def login_resident(
     now: datetime,
     address: str | None = None,
 ) -> LoggedIn:
-    """Open a session for the resident with this openid; the first time, make the account."""
+    """Open a session for the resident with this openid; the first time, make the account.
+
+    That the account was made is told in the audit, when it is used is not: what is kept for ever
+    should not say how often a citizen looks at their phone.
+    """
     index = cipher.blind_index(openid, place=OPENID_PLACE)
     known = select(Resident.id, Resident.home_grid_code).where(Resident.openid_index == index)
     resident = (await session.execute(known)).one_or_none()
     if resident is None:
-        await session.execute(
+        made = await session.scalar(
             upsert(Resident)
             .values(
                 id=new_id(),
@@ -199,8 +117,14 @@ async def login_resident(
                 created_at=now,
             )
             .on_conflict_do_nothing(index_elements=[Resident.openid_index])
+            .returning(Resident.id)
         )
         resident = (await session.execute(known)).one()
+        if made is not None:
+            actor = Actor(made, Role.RESIDENT)
+            await audit.append(
+                session, made, actor=actor, action="create_resident", facts={}, now=now
+            )
     token = new_token()
     expires_at = now + timedelta(days=sessions.resident_days)
     await session.execute(
@@ -260,15 +184,20 @@ async def forget_old_logins(session: AsyncSession, *, now: datetime) -> int:
 # --- accounts of the staff -----------------------------------------------------------------------
 
 
-async def create_staff(session: AsyncSession, new: NewStaff, *, now: datetime) -> UUID:
+async def create_staff(
+    session: AsyncSession, new: NewStaff, *, actor: Actor = SYSTEM, now: datetime
+) -> UUID:
     """Raises: UsernameInvalid, UsernameTaken, StaffPostInvalid."""
-    return (await create_staff_many(session, [new], now=now))[0]
+    return (await create_staff_many(session, [new], actor=actor, now=now))[0]
 
 
 async def create_staff_many(
-    session: AsyncSession, new: Iterable[NewStaff], *, now: datetime
+    session: AsyncSession, new: Iterable[NewStaff], *, actor: Actor = SYSTEM, now: datetime
 ) -> list[UUID]:
     """Make the accounts, all or none; their ids in the order given.
+
+    Args:
+        actor: who makes them; ``SYSTEM`` is the command line of the city's own machine.
 
     Raises:
         UsernameInvalid, StaffPostInvalid: the first that is wrong.
@@ -304,7 +233,19 @@ async def create_staff_many(
         if len(made) < len(part):
             taken = next(row for row in part if row["username"] not in made)
             raise UsernameTaken(f"用户名：{taken['username']}")
+        posts = {row["id"]: _post(row) for row in part}
+        await audit.append_each(session, posts, actor=actor, action="create_staff", now=now)
     return [row["id"] for row in rows]
+
+
+def _post(row: Mapping[str, Any]) -> dict[str, object]:
+    """What the audit says of a new account."""
+    return {
+        "role": row["role"].value,
+        "unit": row["unit_code"],
+        "grid": row["grid_code"],
+        "password": row["password_hash"] is not None,
+    }
 
 
 async def set_password(
@@ -313,6 +254,8 @@ async def set_password(
     password: str,
     *,
     passwords: PasswordPool,
+    actor: Actor = SYSTEM,
+    now: datetime,
 ) -> None:
     """Give the account a new password and end all its sessions.
 
@@ -324,24 +267,31 @@ async def set_password(
         raise StaffUnknown
     check_policy(password, username=username)
     password_hash = await passwords.hash(password)
-    await session.execute(
+    epoch = await session.scalar(
         update(Staff)
         .where(Staff.id == staff_id)
         .values(password_hash=password_hash, session_epoch=Staff.session_epoch + 1)
+        .returning(Staff.session_epoch)
     )
+    facts = {"epoch": epoch}
+    await audit.append(session, staff_id, actor=actor, action="set_password", facts=facts, now=now)
 
 
-async def deactivate(session: AsyncSession, staff_id: UUID) -> None:
+async def deactivate(
+    session: AsyncSession, staff_id: UUID, *, actor: Actor = SYSTEM, now: datetime
+) -> None:
     """The account stays, for the record; nobody can use it and its sessions are over.
 
     Raises:
         StaffUnknown.
     """
-    done = await session.scalar(
+    epoch = await session.scalar(
         update(Staff)
         .where(Staff.id == staff_id)
         .values(active=False, session_epoch=Staff.session_epoch + 1)
-        .returning(Staff.id)
+        .returning(Staff.session_epoch)
     )
-    if done is None:
+    if epoch is None:
         raise StaffUnknown
+    facts = {"epoch": epoch}
+    await audit.append(session, staff_id, actor=actor, action="deactivate", facts=facts, now=now)

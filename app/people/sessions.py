@@ -12,11 +12,13 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
+from app.audit import heads
+from app.audit.heads import ADD_ENTRY, Head, join_head
 from app.domain.errors import Unauthenticated
 from app.domain.identity import Actor, Role
 from app.people.models import AccountKind
 from app.settings import SessionSettings
-from app.store.session import Database, Statement
+from app.store.session import Columns, Database, Statement
 
 _TOKEN_BYTES = 32
 _SEEN_EVERY = timedelta(hours=1)
@@ -43,6 +45,11 @@ def new_token() -> str:
 def hash_of(token: str) -> bytes:
     """What the database knows a token by. Plain SHA-256 will do: the token itself is random."""
     return sha256(token.encode()).digest()
+
+
+def spoken_of(token_hash: bytes) -> str:
+    """What the audit calls a session, so that its beginning and its end can be seen together."""
+    return token_hash[:8].hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +80,21 @@ _SEEN = Statement(
     WHERE token_hash = :token_hash AND last_seen_at < :seen_before
     """
 )
-_REVOKE = Statement(
-    """
+_REVOKE_SQL = """
     UPDATE login_sessions SET revoked_at = :now
     WHERE token_hash = :token_hash AND revoked_at IS NULL
-    """
+"""
+_REVOKE = Statement(_REVOKE_SQL)
+# Whose session it is, if it is one of the staff's: that these end is told.
+_OF_STAFF = Statement(
+    f"""
+    SELECT w.id, w.role, head_seq, head_at, head_hash, sealed_day
+    FROM login_sessions s JOIN staff w ON w.id = s.account_id
+    {join_head("w.id")}
+    WHERE s.token_hash = :token_hash AND s.kind = 'staff'
+    """  # noqa: S608 - our own words
 )
+_REVOKE_AND_TELL = Statement(f"WITH ended AS ({_REVOKE_SQL} RETURNING 1) {ADD_ENTRY} FROM ended")
 
 
 class Sessions:
@@ -143,10 +159,31 @@ class Sessions:
         return found
 
     async def revoke(self, token_hash: bytes, now: datetime) -> None:
-        """End the session: here at once, in other processes within ``cache_s``."""
-        await self._db.one_statement(_REVOKE, token_hash=token_hash, now=now)
+        """End the session: here at once, in other processes within ``cache_s``.
+
+        Raises: AuditBusy.
+        """
+        staff = await self._db.one_statement(_OF_STAFF, token_hash=token_hash)
+        if staff is None:
+            await self._db.one_statement(_REVOKE, token_hash=token_hash, now=now)
+        else:
+            await self._revoke_and_tell(staff, token_hash, now)
         self._revocations += 1
         self._seen.pop(token_hash, None)
+
+    async def _revoke_and_tell(self, staff: Columns, token_hash: bytes, now: datetime) -> None:
+        account_id = UUID(bytes=staff["id"].bytes)
+        actor, facts = Actor(account_id, Role(staff["role"])), {"session": spoken_of(token_hash)}
+        await heads.one_statement(
+            self._db,
+            _REVOKE_AND_TELL,
+            Head.of(account_id, staff),
+            lambda head: heads.columns(
+                head.next_entry(actor=actor, action="log_out", facts=facts, now=now)
+            ),
+            token_hash=token_hash,
+            now=now,
+        )
 
     def _keep(self, token_hash: bytes, found: OpenSession) -> None:
         while len(self._seen) >= _CACHED_SESSIONS:

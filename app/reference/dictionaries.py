@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from app.domain.anomalies import ANOMALY_TEXT
 from app.domain.cotasks import CO_TASK_STATE_TEXT
 from app.domain.escalation import LEVEL_TEXT
+from app.domain.exclusions import EXCLUSION_GROUND_TEXT, EXCLUSION_STATE_TEXT
 from app.domain.geometry import CoordSys
 from app.domain.identity import ROLE_TEXT, STAFF_ROLES, Role
 from app.domain.matters import (
@@ -16,6 +18,16 @@ from app.domain.matters import (
     REJECTION_GROUND_TEXT,
     RETURN_REASON_TEXT,
 )
+from app.domain.registry import (
+    HOUSE_USE_TEXT,
+    OUTCOME_TEXT,
+    PLOT_USE_TEXT,
+    RELATION_TEXT,
+    SOURCE_TEXT,
+    TAG_TEXT,
+    TENURE_TEXT,
+)
+from app.domain.registry import KIND_TEXT as RECORD_KIND_TEXT
 from app.domain.satisfaction import (
     RATING_REASON_TEXT,
     REPLY_RESULT_TEXT,
@@ -56,9 +68,20 @@ DICTIONARIES: dict[str, dict[str, str]] = {
     "reply_results": _texts(REPLY_RESULT_TEXT),
     "satisfaction": _texts(SATISFACTION_TEXT),
     "rating_reasons": _texts(RATING_REASON_TEXT),
+    "anomalies": _texts(ANOMALY_TEXT),
+    "exclusion_grounds": _texts(EXCLUSION_GROUND_TEXT),
+    "exclusion_states": _texts(EXCLUSION_STATE_TEXT),
     "metrics": _texts(METRIC_TEXT),
     "clock_states": _texts(CLOCK_STATE_TEXT),
     "levels": _texts(LEVEL_TEXT),
     "unit_kinds": _texts(UNIT_KIND_TEXT),
+    "record_kinds": _texts(RECORD_KIND_TEXT),
+    "plot_uses": _texts(PLOT_USE_TEXT),
+    "house_uses": _texts(HOUSE_USE_TEXT),
+    "relations": _texts(RELATION_TEXT),
+    "tags": _texts(TAG_TEXT),
+    "tenures": _texts(TENURE_TEXT),
+    "record_sources": _texts(SOURCE_TEXT),
+    "record_outcomes": _texts(OUTCOME_TEXT),
     "roles": {str(role): ROLE_TEXT[role] for role in Role if role in STAFF_ROLES | {Role.RESIDENT}},
 }

@@ -5,11 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Identity, Index, Text
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.domain.matters import Kind
 from app.domain.sla import ContactMode, ReplyMode
-from app.reference.kinds import UnitKind
+from app.reference.kinds import RuleSetState, UnitKind
 from app.store.base import Base
 
 
@@ -64,6 +66,7 @@ class PolicyRow(Base):
     reopen_window_days: Mapped[int]
     extension_days: Mapped[int]
     info_days: Mapped[int]
+    internal_days: Mapped[int] = mapped_column(server_default="2")
     review_required: Mapped[bool]
     valid_from: Mapped[datetime]
     active: Mapped[bool] = mapped_column(default=True)
@@ -104,25 +107,50 @@ class CalendarDayRow(Base):
     frames: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
-class RoutingRuleRow(Base):
-    """Requests of this category, in this grid subtree, go to this unit."""
+class RuleSetRow(Base):
+    """One version of all routing rules: a draft, the active one, or one of before."""
 
-    __tablename__ = "routing_rules"
+    __tablename__ = "routing_rule_sets"
     __table_args__ = (
         Index(
-            "uq_routing_rules_scope",
-            "category_code",
-            "grid_code",
-            "priority",
+            "uq_routing_rule_sets_active",
+            "state",
             unique=True,
-            postgresql_nulls_not_distinct=True,
+            postgresql_where=sql("state = 'active'"),
         ),
     )
 
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    state: Mapped[RuleSetState]
+    revision: Mapped[int] = mapped_column(server_default="1")  # what If-Match compares
+    base_version: Mapped[int | None]
+    note: Mapped[str] = mapped_column(Text, server_default="")
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID | None]  # None: by the city's own machine
+    changed_at: Mapped[datetime]
+    activated_at: Mapped[datetime | None]
+    activated_by: Mapped[UUID | None]
+
+
+class RoutingRuleRow(Base):
+    """Requests of this category, in this grid subtree, go to this unit. See ``domain.routing``."""
+
+    __tablename__ = "routing_rules"
+    __table_args__ = (Index("ix_routing_rules_set", "set_version", "id"),)
+
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    set_version: Mapped[int] = mapped_column(
+        ForeignKey("routing_rule_sets.version"), server_default="1"
+    )
     category_code: Mapped[str | None] = mapped_column(ForeignKey("categories.code"))
     grid_code: Mapped[str | None] = mapped_column(Text)
+    kind: Mapped[Kind | None]
+    # {"weekdays": [1, …], "opens": "08:30", "closes", "valid_from": "2026-01-01", "valid_to"}
+    time_window: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     unit_code: Mapped[str] = mapped_column(ForeignKey("units.code"))
+    co_unit_codes: Mapped[list[str]] = mapped_column(server_default=sql("'[]'"))
+    policy_code: Mapped[str | None] = mapped_column(Text)
+    grid_first_minutes: Mapped[int] = mapped_column(server_default="0")
     priority: Mapped[int] = mapped_column(default=0)
     active: Mapped[bool] = mapped_column(default=True)
     note: Mapped[str] = mapped_column(Text, default="")

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain import sla
 from app.domain.errors import Invalid
-from app.domain.routing import RoutingRule
+from app.domain.matters import Kind
+from app.domain.routing import RoutingRule, UnitChoice
 from app.domain.sla import Policy
 from app.domain.working_time import WorkingCalendar
 from app.reference.calendar_facts import CalendarFacts, frames_from
@@ -20,9 +21,9 @@ from app.reference.models import (
     CalendarRow,
     CategoryRow,
     PolicyRow,
-    RoutingRuleRow,
     UnitRow,
 )
+from app.reference.rules import RuleBook, active_rules, active_version
 from app.store.session import Database
 
 TOPIC = "reference"
@@ -78,7 +79,7 @@ class Reference:
     """Everything slow, consistent at one moment. Iterate in the order of display.
 
     Attributes:
-        rules: of active units only.
+        rules: of active units only; ``rules_version``: the set they are of.
         calendar: the newest published version; ``calendar_sources`` names its notices.
     """
 
@@ -90,13 +91,13 @@ class Reference:
     calendar_published_at: datetime | None = None
     calendar_sources: tuple[str, ...] = ()
     rules: tuple[RoutingRule, ...] = ()
+    rules_version: int = 0
     _paths: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
-    _rules: dict[str | None, tuple[RoutingRule, ...]] = field(init=False, repr=False, compare=False)
+    _rules: RuleBook = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_paths", {code: self._path(code) for code in self.categories})
-        rules = {code: self._rules_on(path) for code, path in self._paths.items()}
-        object.__setattr__(self, "_rules", {**rules, None: self._rules_on(())})
+        object.__setattr__(self, "_rules", RuleBook(self.rules, self._paths))
 
     @property
     def calendar_version(self) -> int:
@@ -143,7 +144,29 @@ class Reference:
 
     def rules_for(self, category_code: str | None) -> tuple[RoutingRule, ...]:
         """The rules that can apply to the category at all: far fewer than ``rules``."""
-        return self._rules.get(category_code, self._rules[None])
+        return self._rules.on(category_code)
+
+    def choose_unit(
+        self,
+        category_code: str | None,
+        grid_path: Iterable[str],
+        *,
+        kind: Kind | None,
+        at: datetime,
+    ) -> UnitChoice:
+        """Who answers for a request of this category, at a place, submitted at this instant."""
+        return self._rules.choose(
+            category_code,
+            grid_path,
+            default_unit_code=self.default_unit_code(category_code),
+            kind=kind,
+            at=at,
+        )
+
+    def policy_of(self, category_code: str | None, rule: RoutingRule | None) -> Policy:
+        """The policy that the rule names, else the one of the category."""
+        named = self.current_policies.get(rule.policy_code or "") if rule is not None else None
+        return named or self.policy_for(category_code)
 
     def policy(self, code: str, version: int) -> Policy:
         """Any version ever published. Raises: PolicyUnknown."""
@@ -164,11 +187,6 @@ class Reference:
             if policy is not None:
                 return policy
         return self.current_policies.get(sla.DEFAULT_POLICY.code, sla.DEFAULT_POLICY)
-
-    def _rules_on(self, path: tuple[str, ...]) -> tuple[RoutingRule, ...]:
-        return tuple(
-            rule for rule in self.rules if rule.category_code is None or rule.category_code in path
-        )
 
     def _path(self, code: str) -> tuple[str, ...]:
         path: list[str] = []
@@ -222,7 +240,8 @@ async def snapshot(session: AsyncSession) -> Reference:
         calendar=NO_CALENDAR if calendar is None else await working_calendar(session, calendar),
         calendar_published_at=None if calendar is None else calendar.published_at,
         calendar_sources=() if calendar is None else tuple(calendar.sources),
-        rules=await _rules(session, units),
+        rules_version=await active_version(session),
+        rules=await active_rules(session, {it.code for it in units.values() if it.active}),
     )
 
 
@@ -279,16 +298,6 @@ def policy_of(row: PolicyRow) -> Policy:
         reopen_window_days=row.reopen_window_days,
         extension_days=row.extension_days,
         info_days=row.info_days,
+        internal_days=row.internal_days,
         review_required=row.review_required,
-    )
-
-
-async def _rules(session: AsyncSession, units: Mapping[str, Unit]) -> tuple[RoutingRule, ...]:
-    rows: Iterable[RoutingRuleRow] = await session.scalars(
-        select(RoutingRuleRow).where(RoutingRuleRow.active).order_by(RoutingRuleRow.id)
-    )
-    return tuple(
-        RoutingRule(row.id, row.unit_code, row.category_code, row.grid_code, row.priority)
-        for row in rows
-        if units[row.unit_code].active
     )

@@ -62,6 +62,7 @@ class PolicyOut(WireOut):
     reopen_window_days: int
     extension_days: int
     info_days: int
+    internal_days: int
     review_required: bool
 
 

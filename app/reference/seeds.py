@@ -2,14 +2,18 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit import service as audit
+from app.domain.audit_chain import chain_of
+from app.domain.identity import SYSTEM
 from app.domain.sla import Policy
 from app.reference import queries, service
-from app.reference.models import CategoryRow, PolicyRow, RoutingRuleRow, UnitRow
+from app.reference.kinds import RuleSetState
+from app.reference.models import CategoryRow, PolicyRow, RoutingRuleRow, RuleSetRow, UnitRow
 from app.reference.seeds_calendar import NOTICES
 from app.reference.seeds_city import (
     CATEGORIES,
@@ -26,29 +30,38 @@ from app.store.notices import announce
 async def seed(session: AsyncSession, *, now: datetime) -> None:
     """Insert units, policies, categories, routing rules and the calendar 2019-2026.
 
+    What was added is told in the audit, a chain for each table.
+
     Idempotent: a second call changes nothing, and nothing that the city has edited is overwritten.
     """
     await service.lock_calendars(session)  # two seeding processes take turns
-    added = 0
+    added: dict[UUID, dict[str, object]] = {}
     for table, rows in (
         (UnitRow, _units()),
         (PolicyRow, [_policy(policy, now) for policy in POLICIES]),
         (CategoryRow, _categories()),
+        (RuleSetRow, _rule_sets(now)),
         (RoutingRuleRow, _rules()),
     ):
-        added += await _insert(session, table, rows)
+        keys = await _insert(session, table, rows)
+        if table is RuleSetRow and not keys:
+            break  # the city has rules, whichever they are by now
+        if keys and table is not RuleSetRow:  # the set is told with its rules
+            added[chain_of(table.__tablename__)] = {"added": keys}
+    await audit.append_each(session, added, actor=SYSTEM, action="seed_reference", now=now)
     if await queries.newest_calendar(session) is None:
         await service.publish_notices(session, NOTICES, now=now)
-        added += 1
-    if added:
+    elif added:
         await announce(session, queries.TOPIC)
 
 
-async def _insert(session: AsyncSession, table: type[Base], rows: list[dict[str, Any]]) -> int:
-    """Rows that are new, in one statement; how many there were."""
+async def _insert(
+    session: AsyncSession, table: type[Base], rows: list[dict[str, Any]]
+) -> list[list[str | int]]:
+    """Insert what is new, in one statement; the primary keys of it."""
     new = insert(table).on_conflict_do_nothing().values(rows)
-    result = await session.execute(new.returning(text("1")))
-    return len(result.all())
+    result = await session.execute(new.returning(*table.__table__.primary_key))
+    return [list(row) for row in result]
 
 
 def _units() -> list[dict[str, Any]]:
@@ -86,9 +99,23 @@ def _categories() -> list[dict[str, Any]]:
     return [{**empty, **row, "sort": position} for position, row in enumerate(rows)]
 
 
+def _rule_sets(now: datetime) -> list[dict[str, Any]]:
+    return [
+        {
+            "version": 1,
+            "state": RuleSetState.ACTIVE,
+            "note": "初始规则",
+            "created_at": now,
+            "changed_at": now,
+            "activated_at": now,
+        }
+    ]
+
+
 def _rules() -> list[dict[str, Any]]:
     return [
         {
+            "set_version": 1,
             "category_code": category,
             "grid_code": town,
             "unit_code": town_unit_code(town),
@@ -118,6 +145,7 @@ def _policy(policy: Policy, now: datetime) -> dict[str, Any]:
         "reopen_window_days": policy.reopen_window_days,
         "extension_days": policy.extension_days,
         "info_days": policy.info_days,
+        "internal_days": policy.internal_days,
         "review_required": policy.review_required,
         "valid_from": now,
         "active": True,

@@ -83,6 +83,7 @@ def _policy(policy: Policy) -> PolicyOut:
         reopen_window_days=policy.reopen_window_days,
         extension_days=policy.extension_days,
         info_days=policy.info_days,
+        internal_days=policy.internal_days,
         review_required=policy.review_required,
     )
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.domain import satisfaction
+from app.domain import satisfaction, sla
 from app.domain.errors import FieldError, Invalid
 from app.domain.satisfaction import ReplyResult, Solved
 from app.domain.sla import Metric
@@ -85,6 +85,11 @@ def _sent(move: Move, written: Reply, note: str | None) -> Outcome:
     """The answer reaches the resident: here the promise ends and the window for rating opens."""
     request = move.request
     request.replied_at = written.sent_at = move.now
+    until = max(move.now, request.submitted_at)
+    worked, _ = sla.settled(
+        move.city.reference.calendar, lambda by: by.between(request.submitted_at, until)
+    )
+    request.office_s = int(worked.total_seconds())
     request.sampled = satisfaction.is_sampled(request.id, request.cycle_no)
     move.open_rating()
     return Outcome(
@@ -109,6 +114,7 @@ async def rate(move: Move, form: RatingIn) -> Outcome:
     rating.reasons, rating.text = list(form.reasons), form.text
     rating.at = move.now
     request.satisfaction, request.solved = form.satisfaction, form.solved
+    request.said_contacted = form.contacted
     move.end(Metric.RATE)
     if request.state is State.MERGED:  # a follower's own word; the master goes its own way
         target = State.MERGED
@@ -170,6 +176,7 @@ async def call_back(move: Move, form: CallBackIn) -> Outcome:
     if form.reached and form.satisfaction is not None and form.solved is not None:
         if request.satisfaction is None:  # what was said stands for what was not written
             request.satisfaction, request.solved = form.satisfaction, form.solved
+            request.said_contacted = form.contacted
         if _after_word(request, form.satisfaction, form.solved) is State.REOPEN_REVIEW:
             move.end(Metric.RATE)
             target = State.REOPEN_REVIEW

@@ -11,10 +11,12 @@ from app.domain.routing import Reason
 from app.domain.sla import ClockState, Metric, Pause
 from app.domain.states import State
 from app.people import queries as people
-from app.requests import clocks, submission, views
+from app.requests import clocks, cohandling, submission, views
+from app.requests.by_rule import PART_BY_RULE
 from app.requests.children import PauseRow
 from app.requests.forms import (
     AssignIn,
+    CoAssignIn,
     DecideReturnIn,
     Form,
     ReclassifyIn,
@@ -70,6 +72,18 @@ async def assign(move: Move, form: AssignIn) -> Outcome:
             errors=[FieldError("/category_code", "field_required", CategoryMissing.title())]
         )
     await move.give_to(form.unit_code)
+    if move.by_clock:  # what the grid had first is the unit's now
+        choice = submission.choose_unit(
+            move.city,
+            request.category_code,
+            request.grid_code,
+            kind=request.kind,
+            at=request.submitted_at,
+        )
+        _explain(move, choice.rule_id, choice.reason)
+        for unit_code in choice.rule.co_unit_codes if choice.rule else ():
+            await cohandling.co_assign(move, CoAssignIn(unit_code=unit_code, task=PART_BY_RULE))
+        return Outcome(State.ASSIGNED, note=form.note, facts={"unit_code": form.unit_code})
     _explain(move, None, Reason("by_desk", "调度员人工派单"))
     return Outcome(State.ASSIGNED, note=form.note, facts={"unit_code": form.unit_code})
 
@@ -129,6 +143,7 @@ async def decide_return(move: Move, form: DecideReturnIn) -> Outcome:
     if form.unit_code == request.unit_code:
         raise SameUnit
     await move.give_to(form.unit_code)
+    move.give_time()
     return Outcome(State.ASSIGNED, note=form.note, facts=facts)
 
 
@@ -171,7 +186,13 @@ async def reclassify(move: Move, form: ReclassifyIn) -> Outcome:
         )
     facts = _put_right(move, form)
     await _keep_the_better_promises(move)
-    choice = submission.choose_unit(move.city, request.category_code, request.grid_code)
+    choice = submission.choose_unit(
+        move.city,
+        request.category_code,
+        request.grid_code,
+        kind=request.kind,
+        at=request.submitted_at,
+    )
     _explain(move, choice.rule_id, choice.reason)
     facts["suggested_unit_code"] = choice.unit_code
     target = request.state

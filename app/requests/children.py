@@ -95,6 +95,7 @@ class CallBack(Base):
     """回访: what the resident said when asked by somebody outside the unit."""
 
     __tablename__ = "request_call_backs"
+    __table_args__ = (Index("ix_request_call_backs_at", "at"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), index=True)

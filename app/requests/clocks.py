@@ -1,5 +1,6 @@
 """What a step does to the clocks of its request. The arithmetic is ``domain.sla``'s."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
@@ -12,9 +13,11 @@ from app.domain.escalation import Firing, Level
 from app.domain.sla import ClockState, Metric
 from app.domain.states import REPLY_CLOCK, Clock, State
 from app.requests.city import City
-from app.requests.models import CitizenRequest, RequestClock
+from app.requests.models import CitizenRequest, ClockFire, RequestClock
 
-PAUSABLE = (Metric.REPLY, Metric.COTASK)
+PAUSABLE = (Metric.REPLY, Metric.COTASK, Metric.INTERNAL)
+# Of the unit: without an answer neither is owed any more.
+_OF_UNIT = (Metric.ACCEPT, Metric.INTERNAL)
 # Clocks of a state: leaving it stops them.
 WINDOWS = {State.NEED_INFO: Metric.INFO, State.SUSPENDED: Metric.SUSPENSION}
 
@@ -73,6 +76,12 @@ def cancel(clock: RequestClock, at: datetime) -> None:
     _aim(clock, None)
 
 
+def let_go(clocks: dict[Metric, RequestClock], metric: Metric, at: datetime) -> None:
+    """Cancel the clock of ``metric``, if one still runs or stands."""
+    for clock in _of(clocks, (metric,)):
+        cancel(clock, at)
+
+
 def move_due(clock: RequestClock, due_at: datetime, *, city: City) -> None:
     """Another due instant: the rungs that were not told yet follow it."""
     clock.due_at = due_at
@@ -108,11 +117,12 @@ def enter(
             clock.state, clock.paused_at = ClockState.PAUSED, now
             clock.next_fire_at = None  # ``next_level`` stays: the ladder goes on from there
     if target is State.REPLIED:
-        stop(reply, now)
+        for clock in _of(clocks, (Metric.REPLY, Metric.INTERNAL)):
+            stop(clock, now)
         for clock in _of(clocks, (Metric.CONTACT, Metric.ACCEPT)):
             cancel(clock, now)  # tried, never reached: nothing more to tell about it
     elif after is Clock.ENDED and reply.stopped_at is None:
-        for clock in _of(clocks, (Metric.CONTACT, Metric.REPLY, Metric.ACCEPT)):
+        for clock in _of(clocks, (Metric.CONTACT, Metric.REPLY, *_OF_UNIT)):
             cancel(clock, now)  # closed without an answer: neither met nor missed
     elif after is Clock.CANCELLED:
         for clock in _of(clocks, tuple(Metric)):
@@ -143,10 +153,37 @@ def resume(clock: RequestClock, resumed_at: datetime, *, city: City) -> bool:
     return provisional
 
 
-def run_again(clock: RequestClock, *, city: City) -> None:
-    """A cancelled promise is owed again, as if it had run on. What was told is not told again."""
+def run_again(clock: RequestClock, *, city: City, told: Level | None) -> None:
+    """A cancelled promise is owed again, as if it had run on.
+
+    Args:
+        told: the last rung that was told of it; neither it nor one before is told again.
+    """
     clock.state, clock.stopped_at, clock.paused_at = ClockState.RUNNING, None, None
-    _aim(clock, first_rung(city, clock.metric, clock.started_at, clock.due_at))
+    rung = escalation.next_rung(
+        clock.metric,
+        started_at=clock.started_at,
+        due_at=clock.due_at,
+        calendar=city.reference.calendar,
+        after_level=told,
+    )
+    _aim(clock, rung)
+
+
+async def told_of(session: AsyncSession, request: CitizenRequest) -> dict[Metric, Level]:
+    """The last rung that was told of each clock of the present cycle."""
+    fires = await session.execute(
+        select(ClockFire.metric, ClockFire.level).where(
+            ClockFire.request_id == request.id, ClockFire.cycle_no == request.cycle_no
+        )
+    )
+    levels: dict[Metric, set[Level]] = defaultdict(set)
+    for metric, level in fires:
+        levels[metric].add(Level(level))
+    return {
+        metric: [level for level, _ in escalation.LADDER[metric] if level in told][-1]
+        for metric, told in levels.items()
+    }
 
 
 def _of(clocks: dict[Metric, RequestClock], metrics: Iterable[Metric]) -> list[RequestClock]:

@@ -45,7 +45,7 @@ async def co_assign(move: Move, form: CoAssignIn) -> Outcome:
     move.session.add(task)
     await move.session.flush()
     request.open_co_tasks += 1
-    await _run_to_the_earliest(move)
+    await run_to_the_earliest(move)
     return Outcome(
         request.state,
         note=form.task,
@@ -69,7 +69,7 @@ async def co_feedback(move: Move, form: CoFeedbackIn) -> Outcome:
     if step.target not in OPEN_CO_TASK:
         task.ended_at = move.now
         request.open_co_tasks -= 1
-    await _run_to_the_earliest(move)
+    await run_to_the_earliest(move)
     return Outcome(
         request.state,
         note=form.note,
@@ -97,7 +97,7 @@ def _side(move: Move, task: CoTask) -> Side:
     return Side.CO_UNIT if co_unit else Side.HOST
 
 
-async def _run_to_the_earliest(move: Move) -> None:
+async def run_to_the_earliest(move: Move) -> None:
     """One clock for all parts: it runs to the earliest that a unit still owes something to."""
     await move.session.flush()
     owed = [

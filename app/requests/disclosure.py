@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
+from app.domain import exclusions
 from app.domain.audit_chain import Entry
 from app.domain.identity import ROLE_TEXT, Actor, Permission, Role
 from app.domain.states import ACTION_TEXT
 from app.people.deps import Cipher, permit
-from app.requests import reveal
+from app.requests import reveal, sampling
 from app.web.deps import Config, Db, Now, Session
 from app.web.strict_json import StrictRoute
 from app.web.wire import Id, Instant, PageLimit, WireIn, WireOut, line
@@ -19,7 +20,12 @@ router = APIRouter(prefix="/api/v1/requests", tags=["requests"], route_class=Str
 Opener = Annotated[Actor, Depends(permit(Permission.PERSONAL_REVEAL))]
 Examiner = Annotated[Actor, Depends(permit(Permission.AUDIT_READ))]
 
-_ACTION_TEXT = {str(action): text for action, text in ACTION_TEXT.items()} | reveal.ACTION_TEXT
+_ACTION_TEXT = (
+    {str(action): text for action, text in ACTION_TEXT.items()}
+    | reveal.ACTION_TEXT
+    | sampling.ACTION_TEXT
+    | exclusions.ACTION_TEXT
+)
 
 
 class RevealIn(WireIn):

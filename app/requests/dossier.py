@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain.cotasks import CO_TASK_STATE_TEXT, CoTaskState
-from app.domain.identity import BLIND_ROLES, Actor, Role
+from app.domain.identity import BLIND_ROLES, NEAR_STAFF, Actor, Role
 from app.domain.matters import PAUSE_REASON_TEXT, REJECTION_GROUND_TEXT, PauseReason
 from app.domain.matters import RejectionGround as Ground
 from app.domain.satisfaction import (
@@ -29,7 +29,8 @@ from app.store.session import Columns
 def request_view(row: Columns, city: City, actor: Actor, *, now: datetime) -> dict[str, Any]:
     """Args: ``row``: what ``queries.get`` returns."""
     blind = actor.role in BLIND_ROLES
-    personal = {} if blind else views.unseal(city.cipher, row["personal"], row["id"])
+    hidden = blind or (row["confidential"] and actor.role in NEAR_STAFF)
+    personal = {} if hidden else views.unseal(city.cipher, row["personal"], row["id"])
     view = views.summary_view(row, city, actor, now=now)
     view["location"] = None if blind else views.location_view(row, personal.get("address"))
     view["contact"] = None if blind else views.contact_view(row, actor, personal)
@@ -60,6 +61,7 @@ def _standing(row: Columns, city: City, actor: Actor) -> dict[str, Any]:
         "co_tasks": [_co_task(task, city, inside) for task in row["co_tasks"] or ()],
         "extensions": row["extensions"],
         "extension_asked": {"working_days": asked["working_days"]} if asked else None,
+        "internal_due_at": clock_text(row["internal_due_at"]) if inside else None,
         "suspension_asked": _suspension(row["suspension_asked"]) if inside else None,
         "resume_on": clock_text(row["resume_on"]),
         "info_until": clock_text(row["info_until"]),

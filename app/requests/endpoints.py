@@ -29,12 +29,14 @@ from app.store.base import new_id
 from app.web import idempotency
 from app.web.asked import Asked
 from app.web.deps import Session
+from app.web.direct import DirectRoute
 from app.web.idempotency import IdempotencyKey, IfMatch
 from app.web.period import span
 from app.web.strict_json import StrictRoute
 from app.web.wire import Id
 
 router = APIRouter(prefix="/api/v1", tags=["requests"], route_class=StrictRoute)
+hot = APIRouter(prefix="/api/v1", tags=["requests"], route_class=DirectRoute)
 
 
 def _json(body: bytes, etag: str | None = None, status_code: int = 200) -> Response:
@@ -42,7 +44,7 @@ def _json(body: bytes, etag: str | None = None, status_code: int = 200) -> Respo
     return Response(body, status_code, headers, "application/json")
 
 
-@router.post("/requests", status_code=status.HTTP_201_CREATED, response_model=RequestMovedOut)
+@hot.post("/requests", status_code=status.HTTP_201_CREATED, response_model=RequestMovedOut)
 async def submit_request(
     form: SubmitIn, http: HttpRequest, desk: Submitting, key: IdempotencyKey
 ) -> Response:
@@ -83,13 +85,14 @@ async def submit_request(
     return again
 
 
-@router.get("/requests", response_model=RequestPage)
+@hot.get("/requests", response_model=RequestPage)
 async def list_requests(
     desk: Reading, asked: Annotated[ListIn, Depends(Asked(ListIn, many=frozenset({"state"})))]
 ) -> Response:
     """诉求列表, newest first: one's own, one's unit's, one's grid's, or all, by role.
 
-    ``co=true``: those with an open co-task (协办), of one's own unit for units.
+    ``co=true``: those with an open co-task (协办), of one's own unit for units. ``sampled=true``:
+    those that wait to be called back (回访), for who may call.
     """
     submitted_from, submitted_to = span(asked.first, asked.last)
     filters = queries.Filters(
@@ -99,6 +102,7 @@ async def list_requests(
         category_code=asked.category,
         overdue=asked.overdue,
         co=asked.co,
+        sampled=asked.sampled,
         submitted_from=submitted_from,
         submitted_to=submitted_to,
     )
@@ -114,7 +118,7 @@ async def list_requests(
     return _json(orjson.dumps({"items": items, "next_cursor": next_cursor}))
 
 
-@router.get("/requests/{request_id}", response_model=RequestOut)
+@hot.get("/requests/{request_id}", response_model=RequestOut)
 async def get_request(request_id: Id, desk: Reading) -> Response:
     """诉求详情, with what the caller may do next."""
     row = await queries.get(desk.db, request_id, actor=desk.actor)

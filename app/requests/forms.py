@@ -1,6 +1,7 @@
 """What clients send about requests: one form for each action."""
 
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import BeforeValidator, Field
 
@@ -50,7 +51,8 @@ Title = Annotated[str, line(100)]
 
 
 class ListIn(QueryIn):
-    """What a list is narrowed by. ``co``: those with an open co-task."""
+    """What a list is narrowed by. ``co``: those with an open co-task. ``sampled``: those to call
+    back (回访); only for who may call."""
 
     state: list[State] = Field(default_factory=list)
     unit: Line | None = None
@@ -58,6 +60,7 @@ class ListIn(QueryIn):
     category: Line | None = None
     overdue: bool | None = None
     co: bool = False
+    sampled: bool = False
     first: Moment | None = Field(None, alias="from")
     last: Moment | None = Field(None, alias="to")
     limit: PageLimit = 20
@@ -93,6 +96,10 @@ class Form(WireIn):
     def words(self) -> str:
         """The text that stands for the note the table demands."""
         return self.note or ""
+
+    def others(self) -> tuple[UUID, ...]:
+        """Other requests that the step changes too."""
+        return ()
 
 
 class AssignIn(Form):
@@ -224,6 +231,9 @@ class RejectIn(Form):
 
 class MergeIn(Form):
     master_id: Id
+
+    def others(self) -> tuple[UUID, ...]:
+        return (self.master_id,)
 
 
 class UnmergeIn(Form):

@@ -84,21 +84,23 @@ async def unmerge(move: Move, form: UnmergeIn) -> Outcome:
     master.version += 1
     left = Outcome(master.state, note=form.note, facts={"follower_id": str(request.id)})
     facts = {"master_id": str(master.id)}
-    _run_again(move)
+    await run_again(move)
     await move.take_from_unit()
     request.master_id = request.rate_until = request.satisfaction = request.solved = None
+    request.said_contacted = None
     return Outcome(State.TRIAGE, note=form.note, facts=facts, also=((master, left),))
 
 
-def _run_again(move: Move) -> None:
+async def run_again(move: Move) -> None:
     """The promises were never taken back: they run on from where they started."""
     merged_at = move.request.ended_at or move.now
+    told = await clocks.told_of(move.session, move.request)
     for metric in (Metric.CONTACT, Metric.REPLY):
         clock = move.clocks[metric]
         if clock.state is ClockState.CANCELLED:
             if clock.paused_at is not None:
                 clocks.resume(clock, merged_at, city=move.city)
-            clocks.run_again(clock, city=move.city)
+            clocks.run_again(clock, city=move.city, told=told.get(metric))
     move.request.reply_due_at = move.clocks[Metric.REPLY].due_at
 
 

@@ -55,6 +55,31 @@ class CitizenRequest(Base):
         Index("ix_requests_master", "master_id", postgresql_where=sql("master_id IS NOT NULL")),
         Index("ix_requests_resident", "resident_id", sql("submitted_at DESC"), sql("id DESC")),
         Index(
+            "ix_requests_to_call",
+            sql("submitted_at DESC"),
+            sql("id DESC"),
+            postgresql_where=sql("sampled AND called_back_at IS NULL"),
+        ),
+        Index(
+            "ix_requests_callable",
+            "replied_at",
+            postgresql_where=sql("state IN ('closed', 'replied') AND called_back_at IS NULL"),
+        ),
+        Index(
+            "ix_requests_open",
+            "state",
+            sql("submitted_at DESC"),
+            sql("id DESC"),
+            postgresql_where=sql(
+                "state NOT IN ('closed', 'rejected', 'withdrawn', 'merged', 'archived')"
+            ),
+        ),
+        Index(
+            "ix_requests_grid_first",
+            "grid_until",
+            postgresql_where=sql("state = 'triage' AND grid_until IS NOT NULL"),
+        ),
+        Index(
             "ix_requests_ended",
             "ended_at",
             postgresql_where=sql("state IN ('closed', 'rejected', 'withdrawn', 'merged')"),
@@ -94,6 +119,7 @@ class CitizenRequest(Base):
     calendar_version: Mapped[int]
     submitted_at: Mapped[datetime]
     assigned_at: Mapped[datetime | None]
+    grid_until: Mapped[datetime | None]  # 网格先办: then the unit of the rule gets it
     return_until: Mapped[datetime | None]  # the unit may send it back before this
     returned_units: Mapped[list[str]] = mapped_column(server_default=sql("'[]'"))
     contact_due_at: Mapped[datetime]
@@ -107,11 +133,14 @@ class CitizenRequest(Base):
     ended_at: Mapped[datetime | None]  # entry into a final state
     satisfaction: Mapped[int | None] = mapped_column(SmallInteger)
     solved: Mapped[Solved | None]  # as the resident says
+    said_contacted: Mapped[bool | None]  # as the resident says: somebody spoke with them
+    office_s: Mapped[int | None]  # office time from the submission to the reply, as counted then
 
     # What the guards look at besides (``domain.guards.Facts``); children have rows of their own.
     info_rounds: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
     info_until: Mapped[datetime | None]
     hops: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    reassigned: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))  # to other units
     unit_fixed: Mapped[bool] = mapped_column(server_default=sql("false"))
     open_co_tasks: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
     extensions: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
@@ -139,6 +168,13 @@ class RequestEvent(Base):
     """One line of the history: who did what, when, why. Never updated, never deleted."""
 
     __tablename__ = "request_events"
+    __table_args__ = (
+        Index(
+            "ix_request_events_watched",
+            "at",
+            postgresql_where=sql("action IN ('withdraw', 'correct')"),
+        ),
+    )
 
     request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
@@ -215,6 +251,9 @@ class Reply(Base):
     """What the unit answers: the closing form of one cycle."""
 
     __tablename__ = "request_replies"
+    __table_args__ = (
+        Index("ix_request_replies_sent", "sent_at", postgresql_where=sql("sent_at IS NOT NULL")),
+    )
 
     request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
     cycle_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
@@ -234,7 +273,10 @@ class Rating(Base):
     """What the resident says of one cycle."""
 
     __tablename__ = "request_ratings"
-    __table_args__ = (CheckConstraint("satisfaction BETWEEN 1 AND 5", name="one_to_five"),)
+    __table_args__ = (
+        CheckConstraint("satisfaction BETWEEN 1 AND 5", name="one_to_five"),
+        Index("ix_request_ratings_at", "at"),
+    )
 
     request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
     cycle_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)

@@ -13,7 +13,7 @@ from app.domain.errors import Invalid
 from app.domain.identity import Actor, Role
 from app.domain.matters import PauseReason
 from app.domain.sla import Metric
-from app.domain.states import State
+from app.domain.states import Action, State
 from app.requests import clocks
 from app.requests.children import CoTask, Extension, PauseRow
 from app.requests.city import City
@@ -196,8 +196,10 @@ class Move:
         """
         unit = self.city.reference.active_unit(unit_code)
         request, calendar = self.request, self.city.reference.calendar
+        if request.assigned_at is not None and request.unit_code != unit.code:
+            request.reassigned += 1
         request.unit_code, request.handler_id = unit.code, None
-        request.assigned_at = self.now
+        request.assigned_at, request.grid_until = self.now, None
         request.return_until, _ = sla.settled(
             calendar, lambda by: sla.return_due(self.policy, by, self.now)
         )
@@ -206,13 +208,22 @@ class Move:
                 calendar, lambda by: sla.accept_due(self.policy, by, self.now)
             )
             self.start(Metric.ACCEPT, accept_by)
+        self.cancel(Metric.INTERNAL)  # another unit's
         await self.drop_what_was_asked()
         await self.end_co_tasks(unit.code)  # a part of what is now its own
+
+    def give_time(self) -> None:
+        """The unit pays for no other one's delay: it has some days for itself, whatever is due."""
+        own_due, _ = sla.settled(
+            self.city.reference.calendar, lambda by: sla.internal_due(self.policy, by, self.now)
+        )
+        self.start(Metric.INTERNAL, own_due)
 
     async def take_from_unit(self) -> None:
         """Nobody answers for it until the desk gives it to somebody."""
         await self.drop_what_was_asked()
         self.cancel(Metric.ACCEPT)
+        self.cancel(Metric.INTERNAL)
         # Last: the row is whole again only in the state that follows, so nothing may flush it now.
         request = self.request
         request.unit_code = request.handler_id = request.return_until = None
@@ -228,7 +239,9 @@ class Outcome:
     """Where the request goes, and what its history says of the step.
 
     ``meaning``: which of the things that the action can mean it was, for whoever is told of it.
-    ``also``: other requests that the step touched, already at their next version.
+    ``also``: other requests that the step touched, already at their next version and in ``target``.
+    ``action``: what it was to one of those, if not the step itself.
+    ``job``: it followed by itself, by whose doing; then not the actor did it but the system.
     """
 
     target: State
@@ -237,4 +250,6 @@ class Outcome:
     facts: Mapping[str, Any] | None = None
     meaning: str | None = None
     co_unit_code: str | None = None
+    action: Action | None = None
+    job: str | None = None
     also: "tuple[tuple[CitizenRequest, Outcome], ...]" = ()

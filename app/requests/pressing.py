@@ -71,7 +71,7 @@ async def supervise(move: Move, form: SuperviseIn) -> Outcome:
     """The supervisor (or the clock) orders; the unit's leader answers."""
     request = move.request
     if move.actor.role is Role.UNIT_LEADER:
-        for order in await _open_orders(move):
+        for order in await open_orders(move):
             order.answer, order.answered_by, order.answered_at = (
                 form.note,
                 move.actor.id,
@@ -88,7 +88,7 @@ async def supervise(move: Move, form: SuperviseIn) -> Outcome:
     return Outcome(request.state, note=form.note, facts={"supervise_level": level}, meaning="order")
 
 
-async def _open_orders(move: Move) -> list[Order]:
+async def open_orders(move: Move) -> list[Order]:
     found = await move.session.scalars(
         select(Order).where(Order.request_id == move.request.id, Order.answered_at.is_(None))
     )

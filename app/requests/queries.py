@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,12 +12,23 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from app.domain.errors import Invalid, NotFound
+from app.domain.errors import Forbidden, Invalid, NotFound
 from app.domain.identity import Actor, Role
-from app.domain.states import State
+from app.domain.lifecycle import TRANSITIONS
+from app.domain.states import OPEN, Action, State
 from app.store.session import Columns, Database, Statement
 
 _UNIT = frozenset({Role.HANDLER, Role.UNIT_LEADER})
+# Who calls back, and in which states: never staff of the unit that answered.
+CALLERS = frozenset(
+    role for step in TRANSITIONS if step.action is Action.CALL_BACK for role in step.by
+)
+_CALLED_IN = ", ".join(
+    f"'{step.source}'" for step in TRANSITIONS if step.action is Action.CALL_BACK
+)
+# ``ix_requests_to_call`` holds what the first line says.
+_TO_CALL = f"""requests.sampled AND requests.called_back_at IS NULL
+  AND requests.state IN ({_CALLED_IN})"""
 _HAS_PART = (
     "EXISTS (SELECT FROM request_co_tasks AS part WHERE part.request_id = requests.id"
     " AND part.unit_code = :scope_unit AND part.ended_at IS NULL)"
@@ -34,6 +45,12 @@ class RequestNotFound(NotFound):
     """没有找到该诉求，或您无权查看。"""
 
     code = "request_not_found"
+
+
+class SampleForbidden(Forbidden):
+    """回访名单只对回访人员开放。"""
+
+    code = "sample_forbidden"
 
 
 class CursorInvalid(Invalid):
@@ -94,6 +111,15 @@ def in_grid(code: str, name: str) -> Scope:
     )
 
 
+def in_states(states: Iterable[State]) -> str:
+    """Written out, not a parameter: only so the planner knows that open ones are few."""
+    listed = ", ".join(f"'{state}'" for state in sorted(set(states)))
+    return f"requests.state IN ({listed})"
+
+
+IS_OPEN = in_states(OPEN)
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What a list may be narrowed by. Times are instants, [submitted_from, submitted_to)."""
@@ -104,6 +130,7 @@ class Filters:
     category_code: str | None = None
     overdue: bool | None = None
     co: bool = False  # only those with an open co-task
+    sampled: bool = False  # only those to call back
     submitted_from: datetime | None = None
     submitted_to: datetime | None = None
 
@@ -126,7 +153,7 @@ _OWN_COLUMNS = """requests.contact_attempts, requests.info_rounds, requests.info
   requests.policy_version, requests.urge_count, requests.supervise_level,
   requests.settled_by_grid, requests.resume_on, requests.stands_since, requests.stands_due_at"""
 
-_OVERDUE = f"""(NOT {CANCELLED} AND (
+OVERDUE = f"""(NOT {CANCELLED} AND (
     CASE WHEN requests.contacted_at IS NULL
          THEN requests.diligent_at IS NULL AND {NO_CONTACT_AT} > requests.contact_due_at
          ELSE requests.contacted_at > requests.contact_due_at END
@@ -156,6 +183,11 @@ SELECT {_COLUMNS}, {_OWN_COLUMNS},
      LEFT JOIN request_ratings AS rating
        ON rating.request_id = requests.id AND rating.cycle_no = cycle.no)
   END AS earlier_cycles,
+  CASE WHEN requests.hops > 0 THEN
+    (SELECT greatest(internal.due_at, requests.reply_due_at) FROM request_clocks AS internal
+     WHERE internal.request_id = requests.id AND internal.cycle_no = requests.cycle_no
+       AND internal.metric = 'internal' AND internal.state = 'running')
+  END AS internal_due_at,
   CASE WHEN requests.order_open THEN
     (SELECT jsonb_agg(to_jsonb(request_order) ORDER BY request_order.id)
      FROM request_orders AS request_order
@@ -214,13 +246,16 @@ async def page(
 ) -> tuple[Sequence[asyncpg.Record], str | None]:
     """Return up to ``limit`` rows, newest first, and the cursor of what follows.
 
-    Raises: CursorInvalid.
+    Raises: CursorInvalid, SampleForbidden.
     """
+    if filters.sampled and actor.role not in CALLERS:
+        raise SampleForbidden
     scope = with_co_tasks_for(actor) if filters.co else listed_for(actor)
     conditions, values = [scope.where], dict(scope.values)
+    if filters.sampled:
+        conditions.append(_TO_CALL)
     if filters.states:
-        conditions.append("requests.state = ANY(:states)")
-        values["states"] = list(filters.states)
+        conditions.append(in_states(filters.states))
     if filters.unit_code is not None:
         conditions.append("requests.unit_code = :unit_code")
         values["unit_code"] = filters.unit_code
@@ -234,7 +269,7 @@ async def page(
         )
         values |= {"category": filters.category_code, "below": filters.category_code + "."}
     if filters.overdue is not None:
-        conditions.append(_OVERDUE if filters.overdue else f"NOT {_OVERDUE}")
+        conditions.append(OVERDUE if filters.overdue else f"NOT {OVERDUE}")
         values["now"] = now
     if filters.submitted_from is not None:
         conditions.append("requests.submitted_at >= :submitted_from")

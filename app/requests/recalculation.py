@@ -24,11 +24,15 @@ from app.requests.children import DueMove
 from app.requests.city import City
 from app.requests.standings import PROMISED, ClockMove, Plan
 
+JOB = "recalculate_promises"
+
 _WRITE_REQUESTS = text("""
 UPDATE requests SET calendar_version = new.calendar_version, contact_due_at = new.contact_due_at,
-  reply_due_at = new.reply_due_at, provisional = new.provisional, return_until = new.return_until
+  reply_due_at = new.reply_due_at, stands_due_at = new.stands_due_at,
+  provisional = new.provisional, return_until = new.return_until
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (id uuid, calendar_version int,
-  contact_due_at timestamptz, reply_due_at timestamptz, provisional bool, return_until timestamptz)
+  contact_due_at timestamptz, reply_due_at timestamptz, stands_due_at timestamptz,
+  provisional bool, return_until timestamptz)
 WHERE requests.id = new.id
 """)
 _WRITE_CLOCKS = text("""
@@ -112,7 +116,7 @@ def _facts(plan: Plan, version: int) -> dict[str, object]:
         }
         for move in plan.moves
     ]
-    return {"calendar_version": version, "moves": moves}
+    return {"calendar_version": version, "moves": moves, "job": JOB}
 
 
 def _event(plan: Plan, move: ClockMove, *, version: int, now: datetime) -> PromiseMoved:

@@ -1,15 +1,16 @@
 """Opening who asked: name, phone and address in clear, for a reason, and told for ever.
 
 Everybody else sees masks (``views``). Opened is only what the work needs: by the unit that answers,
-the grid it happened in and the desk, as long as there is something to do. Where the resident asked
-for confidentiality (保密), those are the ones it is kept from: then only a supervisor opens it.
+the grid it happened in and the desk, as long as there is something to do, and by who calls back
+(回访) from the sample. Where the resident asked for confidentiality (保密), those are the ones it
+is kept from: then only a supervisor opens it.
 Who looks, when and why stands in the request's audit; nobody looks more often than
 ``limits.reveals_per_day`` a day.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Row, select, text
@@ -17,20 +18,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import queries as audit_queries
 from app.audit import service as audit
-from app.domain import audit_chain, privacy
 from app.domain.audit_chain import Entry
-from app.domain.errors import Conflict, Forbidden, Invalid, TooMany
+from app.domain.errors import Conflict, Forbidden
 from app.domain.identity import Actor, Role
 from app.domain.states import OPEN, State
+from app.people import looks
 from app.requests import queries, views
 from app.requests.models import CitizenRequest
 from app.store.crypto import FieldCipher
 from app.store.session import Database
-from app.web import limits
 
-_Locked = Row[State, int, bool, str | None, bytes | None]
-REVEAL, AUDIT_READ = "reveal", "audit_read"
-ACTION_TEXT: dict[str, str] = {REVEAL: "查看诉求人", AUDIT_READ: "查看审计"}
+_Locked = Row[State, int, bool, str | None, bytes | None, bool, datetime | None]
+AUDIT_READ = "audit_read"
+ACTION_TEXT: dict[str, str] = {looks.REVEAL: "查看诉求人", AUDIT_READ: "查看审计"}
 
 _UNIT = frozenset({Role.HANDLER, Role.UNIT_LEADER})
 _OPENERS = _UNIT | {Role.MICRO_GRID_LEADER, Role.GRID_LEADER, Role.DISPATCHER}
@@ -55,18 +55,6 @@ class RevealClosed(Conflict):
     code = "reveal_closed"
 
 
-class RevealBudgetSpent(TooMany):
-    """今天查看诉求人的次数已用完，请明天再查看。"""
-
-    code = "reveal_budget_spent"
-
-
-class ReasonPersonal(Invalid):
-    """理由会长期保存，请不要写入姓名、电话、身份证号码或住址。"""
-
-    code = "reason_personal"
-
-
 @dataclass(frozen=True, slots=True)
 class Person:
     """Who asked, in clear. Never kept, never logged."""
@@ -76,8 +64,18 @@ class Person:
     address: str | None
 
 
-def check(actor: Actor, *, state: State, confidential: bool, unit_code: str | None) -> None:
+def check(
+    actor: Actor,
+    *,
+    state: State,
+    confidential: bool,
+    unit_code: str | None,
+    to_call: bool = False,
+) -> None:
     """May ``actor``, for whom the request exists, see who asked?
+
+    Args:
+        to_call: it is in the call-back sample (回访), and nobody called yet.
 
     Raises:
         RevealForbidden: not this role, or not the unit that answers.
@@ -86,11 +84,13 @@ def check(actor: Actor, *, state: State, confidential: bool, unit_code: str | No
     """
     if confidential and actor.role in _OPENERS:
         raise RevealConfidential
-    if actor.role not in (_OPENERS_OF_CONFIDENTIAL if confidential else _OPENERS):
+    may_call = to_call and actor.role in queries.CALLERS
+    openers = _OPENERS_OF_CONFIDENTIAL if confidential else _OPENERS
+    if actor.role not in openers and not may_call:
         raise RevealForbidden
     if actor.role in _UNIT and actor.unit_code != unit_code:
         raise RevealForbidden
-    if state not in OPEN:
+    if state not in OPEN and not (may_call and state is State.CLOSED):
         raise RevealClosed
 
 
@@ -112,8 +112,8 @@ async def reveal(
     Raises:
         RequestNotFound: it does not exist for this actor.
         RevealForbidden, RevealConfidential, RevealClosed: see ``check``.
-        ReasonPersonal: the reason itself tells who asked.
-        RevealBudgetSpent: with ``retry_after_s`` until midnight.
+        looks.ReasonPersonal: the reason itself tells who asked.
+        looks.RevealBudgetSpent: with ``retry_after_s`` until midnight.
     """
     request = await _locked(session, request_id, actor)
     check(
@@ -121,21 +121,17 @@ async def reveal(
         state=request.state,
         confidential=request.confidential,
         unit_code=request.unit_code,
+        to_call=request.sampled and request.called_back_at is None,
     )
     personal = views.unseal(cipher, request.personal, request_id)
-    if _tells(reason, personal):
-        raise ReasonPersonal
-    await _take(session, actor, per_day, now)
-    await audit.append(
+    await looks.look(
         session,
         request_id,
+        reason=reason,
+        personal=personal.values(),
+        facts={"confidential": request.confidential, "request_version": request.version},
         actor=actor,
-        action=REVEAL,
-        facts={
-            "reason": reason,
-            "confidential": request.confidential,
-            "request_version": request.version,
-        },
+        per_day=per_day,
         now=now,
     )
     return Person(personal.get("name"), personal.get("phone"), personal.get("address"))
@@ -181,6 +177,8 @@ async def _locked(session: AsyncSession, request_id: UUID, actor: Actor) -> _Loc
             CitizenRequest.confidential,
             CitizenRequest.unit_code,
             CitizenRequest.personal,
+            CitizenRequest.sampled,
+            CitizenRequest.called_back_at,
         )
         .where(CitizenRequest.id == request_id, text(scope.where))
         .with_for_update(key_share=True),
@@ -190,25 +188,3 @@ async def _locked(session: AsyncSession, request_id: UUID, actor: Actor) -> _Loc
     if row is None:
         raise queries.RequestNotFound
     return row
-
-
-def _tells(reason: str, personal: Mapping[str, str | None]) -> bool:
-    """Whether ``reason`` holds a number, or something of this very person."""
-    if privacy.find_personal_data(reason):
-        return True
-    return any(said is not None and len(said) > 1 and said in reason for said in personal.values())
-
-
-async def _take(session: AsyncSession, actor: Actor, per_day: int, now: datetime) -> None:
-    today = audit_chain.local_day(now)
-    try:
-        await limits.take_with(
-            session,
-            f"reveal:{actor.id}",
-            per_day,
-            starts_at=audit_chain.day_begins(today),
-            ends_at=audit_chain.day_begins(today + timedelta(days=1)),
-            now=now,
-        )
-    except TooMany as full:
-        raise RevealBudgetSpent(retry_after_s=full.retry_after_s) from None

@@ -7,6 +7,7 @@ from app.domain.matters import REJECTION_GROUND_TEXT, RejectionGround
 from app.domain.sla import Metric
 from app.domain.states import State
 from app.people import queries as people
+from app.requests import succession
 from app.requests.forms import CorrectIn, DecideReopenIn, Form, RejectIn
 from app.requests.move import Move, Outcome, ReasonMissing, refuse_personal_data
 
@@ -68,6 +69,7 @@ async def begin_cycle(move: Move) -> None:
     request.cycle_no += 1
     request.contacted_at = request.diligent_at = request.replied_at = request.rate_until = None
     request.satisfaction = request.solved = request.drafted_by = None
+    request.said_contacted = request.office_s = None
     request.called_back_at, request.sampled, request.settled_by_grid = None, False, False
     request.contact_attempts = request.info_rounds = request.extensions = 0
     order = move.clocks.get(Metric.SUPERVISE)
@@ -118,11 +120,12 @@ async def reject(move: Move, form: RejectIn) -> Outcome:
 
 
 async def withdraw(move: Move, form: Form) -> Outcome:
-    return Outcome(
-        State.WITHDRAWN,
-        public_note=form.note,
-        facts={"after_contact": move.request.contacted_at is not None},
-    )
+    """撤回. Where others follow it, the first of them takes its place."""
+    facts: dict[str, object] = {"after_contact": move.request.contacted_at is not None}
+    passed_on = await succession.pass_on(move) if move.request.followers else ()
+    if passed_on:
+        facts["passed_on_to"] = str(passed_on[0][0].id)
+    return Outcome(State.WITHDRAWN, public_note=form.note, facts=facts, also=passed_on)
 
 
 async def archive(move: Move, _form: Form) -> Outcome:

@@ -185,6 +185,10 @@ class RequestOut(RequestSummaryOut):
     co_tasks: list[CoTaskOut] = Field(description="those that are open")
     extensions: int = Field(description="granted in this cycle")
     extension_asked: ExtensionAskedOut | None
+    internal_due_at: Instant | None = Field(
+        description="of a unit that got what another one returned: until when it has time, "
+        "though the resident was promised an earlier reply; null for residents"
+    )
     suspension_asked: SuspensionAskedOut | None
     resume_on: Instant | None
     info_until: Instant | None

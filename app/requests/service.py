@@ -11,6 +11,7 @@ from app.audit import service as audit
 from app.domain import events, guards, lifecycle
 from app.domain.errors import Stale
 from app.domain.identity import SYSTEM, Actor, Role
+from app.domain.sla import Metric
 from app.domain.states import FINAL, REPLY_CLOCK, Action, Clock, State
 from app.outbox import service as outbox
 from app.requests import clocks, joining, queries, recalculation, views
@@ -25,6 +26,11 @@ class VersionStale(Stale):
     """该诉求刚刚被更新过，请刷新后再操作。"""
 
     code = "stale_version"
+
+
+_LOCK_IN_ORDER = text(
+    "SELECT FROM requests WHERE id = ANY (CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE"
+)
 
 
 async def act(
@@ -43,7 +49,7 @@ async def act(
 
     Args:
         version: what the actor decided on; None only for the system.
-        job: by whose doing the system acts.
+        job: by whose doing the system acts: always said of it, never of a person.
 
     Raises:
         RequestNotFound: it does not exist for this actor.
@@ -51,6 +57,11 @@ async def act(
         VersionStale: somebody was faster; ``version`` in the answer is the present one.
         Whatever the step itself raises.
     """
+    if (actor.role is Role.SYSTEM) is (job is None):
+        raise RuntimeError(f"{action}: the system acts by a job, and nobody else does")
+    others = form.others()
+    if others:  # in one order for all, or two merged into each other would wait for ever
+        await session.execute(_LOCK_IN_ORDER, {"ids": [request_id, *others]})
     request = await _lock(session, request_id, actor)
     # Nobody decides on a promise that an older calendar counted.
     if request.calendar_version < city.reference.calendar_version and (
@@ -137,8 +148,10 @@ async def _follow(move: Move, action: Action, target: State) -> None:
     clocks.enter(move.clocks, request, target, city=move.city, now=move.now)
     if before is Clock.STANDS and after is not Clock.STANDS:
         await move.end_pause(stood_until, runs_on=after is Clock.RUNS)
-    if after is Clock.CANCELLED:
+    nobody_answers = target in FINAL and request.unit_code is None
+    if after is Clock.CANCELLED or nobody_answers:
         request.order_open = False  # whoever was to answer for it has nothing to answer for
+        clocks.let_go(move.clocks, Metric.SUPERVISE, move.now)
     if target in FINAL or target is State.REPLIED:
         await move.drop_what_was_asked()
         await move.end_co_tasks()
@@ -169,7 +182,11 @@ async def _write_down(
     job: str | None,
 ) -> None:
     """The line of the history, and the news. The request is already what the line says."""
-    facts = dict(outcome.facts or {}) | ({"job": job} if job else {})
+    action = outcome.action or action
+    if outcome.job is not None:
+        actor, job = SYSTEM, outcome.job
+    by_job = {"job": job} if job else {}
+    facts = dict(outcome.facts or {}) | by_job
     session.add(
         RequestEvent(
             request_id=request.id,
@@ -196,6 +213,7 @@ async def _write_down(
             "to": outcome.target,
             "cycle": request.cycle_no,
             "unit": request.unit_code,
+            **by_job,
         },
         now=now,
     )

@@ -27,6 +27,11 @@ from app.reference.queries import NO_CALENDAR, Reference
 RECOUNTED = (OPEN - {State.REPLIED}) | {State.MERGED}
 PROMISED = frozenset({Metric.CONTACT, Metric.REPLY})  # to the resident; the others are the city's
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)
+# What the request says of a clock: while it stands, the reply's due instant waits aside.
+_COLUMNS_OF = {
+    Metric.CONTACT: ("contact_due_at",),
+    Metric.REPLY: ("reply_due_at", "stands_due_at"),
+}
 _STATES = [str(state) for state in RECOUNTED]
 
 _UPTO = text("SELECT id FROM requests WHERE id > :after ORDER BY id OFFSET :window LIMIT 1")
@@ -37,7 +42,8 @@ ORDER BY id LIMIT :limit
 """)
 _COLUMNS = """
 SELECT id, number, state, cycle_no, grid_code, unit_code, resident_id, policy_code, policy_version,
-  calendar_version, assigned_at, return_until, contact_due_at, reply_due_at, provisional, followers
+  calendar_version, assigned_at, return_until, contact_due_at, reply_due_at, stands_due_at,
+  provisional, followers
 FROM requests
 """
 _READ = text(f"{_COLUMNS} WHERE id = ANY(:ids) ORDER BY id")
@@ -233,6 +239,7 @@ def plan(
         "calendar_version": new.version,
         "contact_due_at": request.contact_due_at,
         "reply_due_at": request.reply_due_at,
+        "stands_due_at": request.stands_due_at,
         "provisional": request.provisional,
         "return_until": _return_until(standing, old, new),
     }
@@ -246,6 +253,7 @@ def plan(
         )
         for clock in standing.clocks
     }
+    _follow_the_whole(dues, standing.clocks)
     promised = [provisional for metric, (_, provisional) in dues.items() if metric in PROMISED]
     if promised:
         columns["provisional"] = any(promised)
@@ -282,10 +290,20 @@ def plan(
                 shown=clock.state == ClockState.RUNNING,
             )
         )
-        column = f"{metric}_due_at"
-        if metric in PROMISED and columns[column] is not None:
-            columns[column] = due_at
+        for column in _COLUMNS_OF.get(metric, ()):
+            if columns[column] is not None:
+                columns[column] = due_at
     return Plan(request, tuple(moves), tuple(changed), columns)
+
+
+def _follow_the_whole(dues: dict[str, tuple[datetime, bool]], clocks: Sequence[Row[Any]]) -> None:
+    """Parts that were due with the whole stay so, and none is due later: with them, their clock."""
+    before = {clock.metric: clock.due_at for clock in clocks}
+    if Metric.COTASK not in before or Metric.REPLY not in before:
+        return
+    part, whole = before[Metric.COTASK], dues[Metric.REPLY][0]
+    if part == before[Metric.REPLY] or part > whole:
+        dues[Metric.COTASK] = whole, False
 
 
 def _next_rung(

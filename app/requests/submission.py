@@ -19,7 +19,8 @@ from app.domain.identity import SYSTEM, Actor, Role
 from app.domain.sla import Metric
 from app.domain.states import Action, State
 from app.grids.schemas import LocationIn
-from app.requests import clocks, views
+from app.requests import by_rule, clocks, places, views
+from app.requests.by_rule import ByRule
 from app.requests.city import City
 from app.requests.forms import SubmitIn
 from app.store.session import Database, Statement
@@ -68,9 +69,10 @@ class Draft:
     accept_due_at: datetime | None  # None while a dispatcher decides
     accept_clock: Firing | None
     hint: str | None
+    by_rule: ByRule | None  # what the rule wants besides: 网格先办, 协办
 
 
-_INSERT = Statement("""
+_SQL = """
 WITH quota AS (
   INSERT INTO rate_counters AS counter (bucket, window_start, used)
   SELECT :bucket, :window_start, 1
@@ -90,23 +92,25 @@ WITH quota AS (
     (id, number, version, state, kind, title, text, category_code, channel, confidential, public,
      resident_id, submitted_by, grid_code, grid_certain, unit_code, routing, latitude, longitude,
      location, personal, policy_code, policy_version, calendar_version, submitted_at, assigned_at,
-     return_until, contact_due_at, reply_due_at, provisional)
+     return_until, contact_due_at, reply_due_at, provisional/*columns*/)
   SELECT :id, :number, :version, :state, :kind, :title, :text, :category_code, :channel,
      :confidential, :public, :resident_id, :submitted_by, :grid_code, :grid_certain, :unit_code,
      :routing::jsonb, :latitude, :longitude, :location::jsonb, :personal, :policy_code,
      :policy_version, :calendar_version, :submitted_at, :assigned_at, :return_until,
-     :contact_due_at, :reply_due_at, :provisional
+     :contact_due_at, :reply_due_at, :provisional/*values*/
   FROM fresh
   RETURNING 1
 ), history AS (
   INSERT INTO request_events
-    (request_id, version, at, action, state, actor_id, actor_role, unit_code, public_note)
+    (request_id, version, at, action, state, actor_id, actor_role, unit_code, public_note, facts)
   SELECT :id, step.version, :submitted_at, step.action, step.state, step.actor_id,
-     step.actor_role, step.unit_code, step.public_note
+     step.actor_role, step.unit_code, step.public_note, step.facts
   FROM fresh, (VALUES
-     (1, 'submit', 'submitted', :submitted_by::uuid, :actor_role::text, NULL::text, NULL::text),
-     (2, :routed_by, :state, :system_id::uuid, 'system', :unit_code, :routed_note)
-  ) AS step (version, action, state, actor_id, actor_role, unit_code, public_note)
+     (1, 'submit', 'submitted', :submitted_by::uuid, :actor_role::text, NULL::text, NULL::text,
+      NULL::jsonb),
+     (2, :routed_by, :state, :system_id::uuid, 'system', :unit_code, :routed_note,
+      '{"job": "submit"}')
+  ) AS step (version, action, state, actor_id, actor_role, unit_code, public_note, facts)
   RETURNING 1
 ), trail AS (
   INSERT INTO audit_entries (chain, seq, at, actor_id, actor_role, action, facts, hash)
@@ -126,7 +130,7 @@ WITH quota AS (
   FROM fresh, (VALUES
      ('contact', :contact_due_at::timestamptz, :contact_level::text, :contact_fire_at::timestamptz),
      ('reply', :reply_due_at::timestamptz, :reply_level, :reply_fire_at),
-     ('accept', :accept_due_at::timestamptz, :accept_level, :accept_fire_at)
+     ('accept', :accept_due_at::timestamptz, :accept_level, :accept_fire_at)/*clock*/
   ) AS clock (metric, due_at, next_level, next_fire_at)
   WHERE clock.due_at IS NOT NULL
   RETURNING 1
@@ -134,9 +138,11 @@ WITH quota AS (
   INSERT INTO outbox (kind, payload, available_at)
   SELECT 'RequestSubmitted', :event::jsonb, :submitted_at FROM fresh
   RETURNING 1
-)
+)/*parts*/
 SELECT count(*) AS written FROM fresh
-""")
+"""
+_INSERT = Statement(_SQL)
+_INSERT_BY_RULE = Statement(by_rule.extended(_SQL))  # few rules want more than a unit
 
 
 def draft(
@@ -163,12 +169,25 @@ def draft(
     point, located = locate(city, form.location)
     if form.grid_code is not None and city.grids.node(form.grid_code) is None:
         raise GridUnknown
-    grid = routing.choose_grid(located=located, chosen=form.grid_code, home=home)
-    unit = choose_unit(city, form.category_code, grid.grid_code)
-    policy = reference.policy_for(form.category_code)
+    address = form.location.address if form.location else None
+    addressed = address and located is None and form.grid_code is None
+    grid = routing.choose_grid(
+        located=located,
+        chosen=form.grid_code,
+        home=home,
+        addressed=places.named(city.grids, address) if address and addressed else None,
+    )
+    unit = choose_unit(city, form.category_code, grid.grid_code, kind=form.kind, at=now)
+    policy = reference.policy_of(form.category_code, unit.rule)
     calendar = reference.calendar
     promise = sla.promise(policy, calendar, now)
-    assigned = unit.unit_code is not None
+    reasons, wanted = [grid.reason, unit.reason], None
+    if unit.rule is not None and (unit.rule.co_unit_codes or unit.rule.grid_first_minutes):
+        wanted = by_rule.wanted(city, unit.rule, form.category_code, grid.grid_code, promise, now)
+        reasons += wanted.reasons
+    waits = wanted is not None and wanted.grid_until is not None
+    unit_code = None if waits else unit.unit_code
+    assigned = unit_code is not None
     return_until = accept_due_at = accept_clock = None
     if assigned:
         return_until, _ = sla.settled(calendar, lambda by: sla.return_due(policy, by, now))
@@ -194,12 +213,10 @@ def draft(
         "submitted_by": actor.id,
         "grid_code": grid.grid_code,
         "grid_certain": grid.certain,
-        "unit_code": unit.unit_code,
+        "unit_code": unit_code,
         "routing": {
             "rule": unit.rule_id,
-            "reasons": [
-                {"code": reason.code, "text": reason.text} for reason in (grid.reason, unit.reason)
-            ],
+            "reasons": [{"code": reason.code, "text": reason.text} for reason in reasons],
         },
         "latitude": point[0] if point else None,
         "longitude": point[1] if point else None,
@@ -224,12 +241,13 @@ def draft(
             "address": location.address if location else None,
         },
         routed_by=Action.ASSIGN if assigned else Action.QUEUE,
-        routed_note=unit.reason.text,
+        routed_note=reasons[-1].text if waits else unit.reason.text,
         contact_clock=clocks.first_rung(city, Metric.CONTACT, now, promise.contact_due_at),
         reply_clock=clocks.first_rung(city, Metric.REPLY, now, promise.reply_due_at),
         accept_due_at=accept_due_at,
         accept_clock=accept_clock,
         hint=f"如有生命财产危险，请立即拨打{emergency}。" if emergency else None,
+        by_rule=wanted,
     )
 
 
@@ -258,14 +276,16 @@ def locate(
     return point, None
 
 
-def choose_unit(city: City, category_code: str | None, grid_code: str | None) -> routing.UnitChoice:
-    reference = city.reference
-    return routing.choose_unit(
-        reference.rules_for(category_code),
-        category_path=reference.category_path(category_code) if category_code else (),
-        grid_path=[node.code for node in city.grids.path(grid_code)] if grid_code else (),
-        default_unit_code=reference.default_unit_code(category_code),
-    )
+def choose_unit(
+    city: City,
+    category_code: str | None,
+    grid_code: str | None,
+    *,
+    kind: matters.Kind | None,
+    at: datetime,
+) -> routing.UnitChoice:
+    grid_path = [node.code for node in city.grids.path(grid_code)] if grid_code else ()
+    return city.reference.choose_unit(category_code, grid_path, kind=kind, at=at)
 
 
 async def write(
@@ -309,6 +329,7 @@ async def write(
             "from": State.SUBMITTED,
             "to": row["state"],
             "unit": row["unit_code"],
+            "job": OPERATION,
         },
         now=now,
     )
@@ -343,7 +364,11 @@ async def write(
         "routed_facts": routed.facts,
         "routed_hash": routed.hash,
     }
-    written = await db.one_statement(_INSERT, **values)
+    if draft.by_rule is None:
+        written = await db.one_statement(_INSERT, **values)
+    else:
+        values |= draft.by_rule.values(row, event)
+        written = await db.one_statement(_INSERT_BY_RULE, **values)
     return body if written is not None and written["written"] else None
 
 

@@ -15,7 +15,7 @@ import orjson
 
 from app.domain import geometry, guards, privacy, sla
 from app.domain.guards import GUARD_TEXT, Guard
-from app.domain.identity import BLIND_ROLES, ROLE_TEXT, Actor, Role
+from app.domain.identity import BLIND_ROLES, NEAR_STAFF, ROLE_TEXT, Actor, Role
 from app.domain.lifecycle import open_actions
 from app.domain.matters import KIND_TEXT
 from app.domain.states import ACTION_TEXT, STATE_TEXT, Action, State
@@ -27,7 +27,6 @@ _CHINA = timezone(timedelta(hours=8))
 # Asked for every request that is shown; the table never changes.
 _OPEN_STEPS = {(state, role): open_actions(state, by=role) for state in State for role in Role}
 _CANCELLED = frozenset({State.REJECTED, State.WITHDRAWN, State.MERGED})
-_NEAR_STAFF = frozenset({Role.GRID_LEADER, Role.MICRO_GRID_LEADER, Role.HANDLER, Role.UNIT_LEADER})
 
 
 def clock_text(at: datetime | None) -> datetime | None:
@@ -64,7 +63,7 @@ def contact_view(
         return None
     if row["submitted_by"] == actor.id and actor.role is Role.RESIDENT:
         return {"name": name, "phone": phone, "masked": False}
-    if row["confidential"] and actor.role in _NEAR_STAFF:
+    if row["confidential"] and actor.role in NEAR_STAFF:
         return None
     return {
         "name": privacy.mask_name(name) if name else None,
@@ -96,7 +95,7 @@ def _grid(city: City, row: Columns) -> dict[str, Any] | None:
     return {
         "code": code,
         "name": node.name if node else code,
-        "path": city.grids.name_path(code) if node else code,
+        "path": node.name_path if node else code,
         "certain": row["grid_certain"],
     }
 
@@ -205,6 +204,7 @@ def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
     state_text, public_label = STATE_TEXT[state]
     contacted_at, replied_at = row["contacted_at"], row["replied_at"]
     contact_due_at, reply_due_at = row["contact_due_at"], row["reply_due_at"]
+    rate_until, ended_at = row["rate_until"], row["ended_at"]
     cancelled = is_cancelled(row)
     return {
         "id": str(row["id"]),
@@ -222,19 +222,19 @@ def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
         "channel": row["channel"],
         "confidential": row["confidential"],
         "public": row["public"],
-        "submitted_at": clock_text(row["submitted_at"]),
-        "contact_due_at": clock_text(contact_due_at),
-        "reply_due_at": clock_text(reply_due_at),
+        "submitted_at": row["submitted_at"].astimezone(_CHINA),
+        "contact_due_at": contact_due_at.astimezone(_CHINA),
+        "reply_due_at": reply_due_at and reply_due_at.astimezone(_CHINA),
         "provisional": row["provisional"],
-        "contacted_at": clock_text(contacted_at),
-        "replied_at": clock_text(replied_at),
-        "rate_until": clock_text(row["rate_until"]),
-        "ended_at": clock_text(row["ended_at"]),
+        "contacted_at": contacted_at and contacted_at.astimezone(_CHINA),
+        "replied_at": replied_at and replied_at.astimezone(_CHINA),
+        "rate_until": rate_until and rate_until.astimezone(_CHINA),
+        "ended_at": ended_at and ended_at.astimezone(_CHINA),
         "contact_overdue": contacted_at > contact_due_at
         if contacted_at
         else not cancelled
         and row["diligent_at"] is None
-        and (replied_at or row["ended_at"] or now) > contact_due_at,
+        and (replied_at or ended_at or now) > contact_due_at,
         "reply_overdue": reply_due_at is not None
         and (replied_at >= reply_due_at if replied_at else not cancelled and now >= reply_due_at),
         "satisfaction": row["satisfaction"],

@@ -4,22 +4,119 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from starlette.responses import Response
 
 from app.domain.identity import Actor, Permission
-from app.domain.measures import DEFINITION_VERSION, DEFINITIONS
+from app.domain.measures import DEFINITION_VERSION, Measure
 from app.grids.deps import Grids
 from app.people.deps import permit
 from app.reference.deps import ReferenceData
-from app.statistics import queries
-from app.statistics.schemas import DefinitionsOut, GroupBy, SatisfactionOut
+from app.statistics import engine, members, periods, queries, views
+from app.statistics.dimensions import Dimension, Filters
+from app.statistics.engine import Query
+from app.statistics.schemas import (
+    Comparison,
+    DefinitionsOut,
+    FiguresIn,
+    GroupBy,
+    MembersIn,
+    MembersOut,
+    SatisfactionOut,
+    StatisticsIn,
+    StatisticsOut,
+)
+from app.web.asked import Asked
 from app.web.deps import Db, Now
-from app.web.period import Period
+from app.web.period import Period, span
 from app.web.strict_json import StrictRoute
 
 router = APIRouter(prefix="/api/v1/statistics", tags=["statistics"], route_class=StrictRoute)
 
 Reader = Annotated[Actor, Depends(permit(Permission.STATISTICS_READ))]
 _BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+_MANY = frozenset({"measure", "group_by"})
+
+
+def _query(asked: StatisticsIn, now: datetime) -> Query:
+    since, until = periods.meant(*span(asked.first, asked.last), now)
+    return Query(
+        measures=tuple(dict.fromkeys(asked.measure)),
+        group_by=tuple(asked.group_by),
+        filters=Filters(
+            unit_kind=asked.unit_kind,
+            unit=asked.unit,
+            grid=asked.grid,
+            category=asked.category,
+            channel=asked.channel,
+            kind=asked.kind,
+        ),
+        since=since,
+        until=until,
+        basis=asked.basis,
+    )
+
+
+@router.get("", response_model=StatisticsOut)
+async def get_statistics(
+    actor: Reader,
+    db: Db,
+    now: Now,
+    grids: Grids,
+    reference: ReferenceData,
+    asked: Annotated[FiguresIn, Depends(Asked(FiguresIn, many=_MANY))],
+) -> dict[str, Any]:
+    """统计查询: any measures, by up to two dimensions, over any period (default: all until now).
+
+    ``compare``: with the period before, or the same a year before. ``ranked``: the place of each
+    group; samples under 30 have none. Cells of fewer than five people are not told to auditors.
+    """
+    query = _query(asked, now)
+    people = None
+    if Measure.PER_1000 in query.measures:
+        people = await queries.residents(db)
+    found = await engine.figures(db, query, actor=actor, now=now, people=people)
+    if asked.ranked:
+        found = engine.with_ranks(found)
+    earlier = None
+    if asked.compare is not None:
+        years = 1 if asked.compare is Comparison.YEAR else 0
+        since, until = periods.before(query.since, query.until, query.group_by, years=years)
+        past = engine.over(query, since, until)
+        earlier = (past, await engine.figures(db, past, actor=actor, now=now, people=people))
+    return views.figures_view(query, found, earlier, views.naming(reference, grids))
+
+
+@router.get("/requests", response_model=MembersOut)
+async def list_counted_requests(
+    actor: Reader,
+    db: Db,
+    now: Now,
+    reference: ReferenceData,
+    answer: Response,
+    asked: Annotated[MembersIn, Depends(Asked(MembersIn, many=_MANY | {"key"}))],
+) -> dict[str, Any]:
+    """统计明细: exactly the requests behind one figure, without personal data, newest first.
+
+    The query of the figure, and ``part`` and ``key`` for the cell. ``X-Total-Count`` is the number
+    that the figure tells; a cell that is not told has no list either.
+    """
+    query = _query(asked, now)
+    if len(asked.key) not in (0, len(query.group_by)):
+        raise members.KeysMissing
+    page = await members.members(
+        db,
+        query,
+        query.measures[0],
+        asked.part,
+        tuple(key or None for key in asked.key),
+        actor=actor,
+        now=now,
+        cursor=asked.cursor,
+        limit=asked.limit,
+    )
+    if page.total is not None:
+        answer.headers["X-Total-Count"] = str(page.total)
+    return views.members_view(page, query.measures[0], asked.part, reference, actor)
 
 
 @router.get("/satisfaction", response_model=SatisfactionOut)
@@ -38,21 +135,11 @@ async def get_satisfaction(
     total, groups = await queries.satisfaction(
         db, submitted_from=submitted_from, submitted_to=submitted_to, group_by=group_by, now=now
     )
+    named = views.naming(reference, grids)
 
     def name(key: str | None) -> str:
-        if key is None:
-            return "未确定"
-        match group_by:
-            case GroupBy.UNIT:
-                unit = reference.units.get(key)
-                return unit.name if unit else key
-            case GroupBy.CATEGORY:
-                category = reference.categories.get(key)
-                return category.name if category else key
-            case GroupBy.TOWN | GroupBy.COMMUNITY | GroupBy.GRID:
-                return grids.name_path(key) or key
-            case _:
-                return key
+        leaf = group_by is GroupBy.CATEGORY
+        return named(Dimension.CATEGORY_LEAF if leaf else Dimension(group_by), key)
 
     return {
         "definition_version": DEFINITION_VERSION,
@@ -68,16 +155,5 @@ async def get_satisfaction(
 async def get_definitions(
     _actor: Annotated[Actor, Depends(permit(Permission.REFERENCE_READ))],
 ) -> dict[str, Any]:
-    """指标口径: what each figure means."""
-    return {
-        "definition_version": DEFINITION_VERSION,
-        "items": [
-            {
-                "code": measure,
-                "name": meaning.name,
-                "numerator": meaning.numerator,
-                "denominator": meaning.denominator,
-            }
-            for measure, meaning in DEFINITIONS.items()
-        ],
-    }
+    """指标口径: what each figure means, and the weights of the composite."""
+    return views.definitions_view()

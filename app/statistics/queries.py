@@ -45,6 +45,7 @@ SELECT key,
   count(*) FILTER (WHERE contacted_at > contact_due_at
     OR contacted_at IS NULL AND NOT cancelled AND NOT diligent
       AND contact_due_at < no_contact_at) AS contact_missed,
+  count(*) FILTER (WHERE diligent AND NOT cancelled) AS diligent,
   count(*) FILTER (WHERE replied_at < reply_due_at) AS reply_met,
   count(*) FILTER (WHERE replied_at >= reply_due_at
     OR replied_at IS NULL AND NOT cancelled AND reply_due_at <= :now) AS reply_missed
@@ -71,7 +72,7 @@ async def satisfaction(
 
 
 _COUNTS = ("received", "closed", "rateable", "rated", "satisfied", "contact_met", "contact_missed",
-           "reply_met", "reply_missed")  # fmt: skip
+           "diligent", "reply_met", "reply_missed")  # fmt: skip
 
 
 def _sum(rows: Sequence[Columns]) -> dict[str, int]:
@@ -88,9 +89,24 @@ def _figures(counts: Columns) -> dict[str, dict[str, Any]]:
             counts["contact_met"],
             counts["contact_met"] + counts["contact_missed"],
         ),
+        Measure.DILIGENT: (
+            counts["diligent"],
+            counts["contact_met"] + counts["contact_missed"] + counts["diligent"],
+        ),
         Measure.REPLY_ON_TIME: (counts["reply_met"], counts["reply_met"] + counts["reply_missed"]),
     }
     return {
         measure: {"num": num, "den": den, "value": ratio(num, den)}
         for measure, (num, den) in pairs.items()
     }
+
+
+# Of the register (人地房): who is known to live there now.
+_RESIDENTS = Statement(
+    "SELECT grid_code, count(*) AS people FROM registry_persons WHERE active GROUP BY grid_code"
+)
+
+
+async def residents(db: Database) -> dict[str, int]:
+    """How many people are registered in each grid; a grid without a register is not in it."""
+    return {row["grid_code"]: row["people"] for row in await db.rows(_RESIDENTS)}

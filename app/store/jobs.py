@@ -56,3 +56,13 @@ class JobRunner:
             await job.run(datetime.now(UTC))
         except Exception as error:  # noqa: BLE001 - one bad turn must not end the job
             _log.warning("job_failed", job=job.name, error=type(error).__name__)
+
+
+async def succeeds(item: Awaitable[bool], *, job: str) -> bool:
+    """What one of the things a job works on says of itself; False if it fails, which is logged: the
+    others need not wait for it."""
+    try:
+        return await item
+    except Exception as error:  # noqa: BLE001 - one bad item must not end the job
+        _log.warning("job_item_failed", job=job, error=type(error).__name__)
+        return False

@@ -12,12 +12,24 @@ from typing import Generic, TypeVar
 import asyncpg
 import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.domain.errors import Unavailable
 from app.store.session import Database
 
 _CHANNEL = "lianxin"
 _RETRY_S = 1.0
+_PULSE_S = 10.0
+# Whatever a database that is away, or busy, can do to us; snapshots are loaded by either road.
+_LOST = (
+    OSError,
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    Unavailable,
+)
 _log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
@@ -49,10 +61,18 @@ async def announce(session: AsyncSession, topic: str) -> None:
 
 
 class Follower:
-    """Keeps a process's snapshots fresh. ``start()`` loads all of them before it returns."""
+    """Keeps a process's snapshots fresh. ``start()`` loads all of them before it returns.
 
-    def __init__(self, db: Database, snapshots: list[Snapshot[object]]) -> None:
+    Args:
+        pulse_s: after so much silence the connection is asked whether it still is one, and has as
+            long to answer: a line that was cut without a word looks just as quiet.
+    """
+
+    def __init__(
+        self, db: Database, snapshots: list[Snapshot[object]], *, pulse_s: float = _PULSE_S
+    ) -> None:
         self._db = db
+        self._pulse_s = pulse_s
         self._snapshots = {snapshot.topic: snapshot for snapshot in snapshots}
         self._stale: set[str] = set()
         self._woken = asyncio.Event()
@@ -76,7 +96,7 @@ class Follower:
         while True:
             try:
                 await self._listen(listening)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except _LOST as error:
                 if not listening.is_set():
                     raise
                 _log.warning("notices_lost", error=type(error).__name__)
@@ -98,7 +118,10 @@ class Follower:
                         self._stale.add(topic)
                         raise
                 listening.set()
-                await self._woken.wait()
+                try:
+                    await asyncio.wait_for(self._woken.wait(), self._pulse_s)
+                except TimeoutError:
+                    await connection.fetchval("SELECT 1", timeout=self._pulse_s)
             raise ConnectionError("the listening connection was closed")
         finally:
             await connection.close(timeout=2)

@@ -4,6 +4,7 @@ FastAPI looks at each query parameter by itself and works out its kind at every 
 them that cost a list as much as all the rest. ``Asked(Model)`` validates them together.
 """
 
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
@@ -23,6 +24,10 @@ class QueryIn(BaseModel):
 
 Q = TypeVar("Q", bound=QueryIn)
 
+# People turn the same few pages all day. A query longer than this is read anew each time.
+_KEPT = 500
+_KEPT_LENGTH = 120
+
 
 class Asked(Generic[Q]):
     """A dependency that hands out the query as ``model``; ``StrictRoute`` checks the names."""
@@ -31,14 +36,15 @@ class Asked(Generic[Q]):
         """Args: ``many`` the parameters that may be repeated."""
         self.query_model = model
         self.query_many = many
-        self._nothing = model.model_validate({})
+        self._known = lru_cache(_KEPT)(self._read)
         self.openapi_parameters = _described(model)
 
     async def __call__(self, http: HttpRequest) -> Q:
         """Raises: Invalid."""
         query: bytes = http.scope["query_string"]
-        if not query:
-            return self._nothing
+        return self._known(query) if len(query) <= _KEPT_LENGTH else self._read(query)
+
+    def _read(self, query: bytes) -> Q:
         values: dict[str, Any] = {}
         for name, value in parse_qsl(query.decode(), keep_blank_values=True):
             if name in self.query_many:
@@ -59,7 +65,12 @@ def _described(model: type[BaseModel]) -> list[dict[str, Any]]:
     schema = model.model_json_schema(by_alias=True, ref_template="{model}")
     definitions = schema.get("$defs", {})
     return [
-        {"name": name, "in": "query", "required": False, "schema": _inline(part, definitions)}
+        {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", ()),
+            "schema": _inline(part, definitions),
+        }
         for name, part in schema["properties"].items()
     ]
 

@@ -8,7 +8,7 @@ else; errors of the database are told apart by SQLSTATE (``from_database``), nev
 ``python -m app.web.error_list`` prints ``docs/errors.md``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -89,6 +89,7 @@ _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (kinds.Unauthenticated, 401),
     (kinds.Forbidden, 403),
     (kinds.NotFound, 404),
+    (kinds.Gone, 410),
     (kinds.Conflict, 409),
     (kinds.Stale, 412),
     (kinds.TooMany, 429),
@@ -212,11 +213,14 @@ def _without_sqlstate(error: BaseException) -> AppError | None:
 
 def install(app: FastAPI) -> None:
     """Make ``app`` answer every error as a problem."""
-    app.add_exception_handler(AppError, _app_error)
-    app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http_exception)
-    for root in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        app.add_exception_handler(root, _database)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def answer(http: HttpRequest, error: Exception) -> Response:
+    """What ``install`` makes of an error of ``TOLD``, for who answers beside the application."""
+    kind = next(kind for kind in type(error).__mro__ if kind in _HANDLERS)
+    return await _HANDLERS[kind](http, error)
 
 
 async def _app_error(http: HttpRequest, error: Exception) -> Response:
@@ -248,6 +252,18 @@ async def _database(http: HttpRequest, error: Exception) -> Response:
         raise error
     _log.warning("database_error", error=type(error).__name__, sqlstate=sqlstate(error))
     return problem(meant, request_id_of(http.scope))
+
+
+_Handler = Callable[[HttpRequest, Exception], Awaitable[Response]]
+_HANDLERS: dict[type[Exception], _Handler] = {
+    AppError: _app_error,
+    RequestValidationError: _validation,
+    HTTPException: _http_exception,
+    **dict.fromkeys(
+        (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError), _database
+    ),
+}
+TOLD = tuple(_HANDLERS)
 
 
 def allowed_methods(scope: Scope) -> str:

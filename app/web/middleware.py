@@ -50,10 +50,7 @@ _EVERYWHERE = [
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 ]
-_FOR_API = [
-    *_EVERYWHERE,
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
+_NOTHING = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -180,9 +177,14 @@ class Door:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 own = message.get("headers", ())
-                out = [*own, *(_FOR_API if of_api else _EVERYWHERE), (b"x-request-id", given)]
-                if of_api and not any(name == b"cache-control" for name, _ in own):
-                    out.append(_NO_STORE)
+                out = [*own, *_EVERYWHERE, (b"x-request-id", given)]
+                if of_api:
+                    said = {name for name, _ in own}
+                    # A page among the answers says itself what it may load.
+                    if _NOTHING[0] not in said:
+                        out.append(_NOTHING)
+                    if _NO_STORE[0] not in said:
+                        out.append(_NO_STORE)
                 message = {"type": "http.response.start", "status": status, "headers": out}
             await send(message)
 

@@ -26,6 +26,7 @@ MAX_DEPTH = 32
 MAX_KEYS = 1_000  # of one object
 _MAX_INTEGER = 2**63 - 1
 _MAX_PARAMETERS = 100
+_KEPT, _KEPT_LENGTH = 500, 120  # good queries remembered, of each route
 
 _CONTROL_IN_VALUE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -222,6 +223,7 @@ class QueryRules:
     def __init__(self, dependant: Dependant) -> None:
         self.once: set[str] = set()
         self.many: set[str] = set()
+        self._good: set[bytes] = set()
         self._collect(dependant)
 
     def _collect(self, dependant: Dependant) -> None:
@@ -245,6 +247,13 @@ class QueryRules:
 
     def check(self, query: bytes) -> None:
         """Raises: QueryUnknown, QueryDuplicate, QueryNotUtf8, TextControlCharacter."""
+        if query in self._good:
+            return
+        self._check(query)
+        if len(query) <= _KEPT_LENGTH and len(self._good) < _KEPT:
+            self._good.add(query)
+
+    def _check(self, query: bytes) -> None:
         try:
             pairs = parse_qsl(
                 query.decode(),

@@ -11,7 +11,6 @@ whose message is the Chinese sentence; ``app.web.errors`` turns it into problem+
 """
 
 import re
-import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +31,8 @@ from pydantic import (
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, ValidationError, core_schema
+
+from app.domain.privacy import plain_phone
 
 CHINA = timezone(timedelta(hours=8))
 
@@ -271,17 +272,12 @@ Longitude = Annotated[
 
 # --- people ------------------------------------------------------------------------------------
 
-_PHONE_PUNCTUATION = re.compile(r"[\s()\-\u00ad\u2010-\u2015\u2212\u200b\u2060\ufeff]")
-_PHONE = re.compile(r"1[3-9][0-9]{9}|0(?:10|2[0-9]|[3-9][0-9]{2})[2-9][0-9]{6,7}")
-
 
 def _phone(value: str) -> str:
-    if len(value) <= 40:
-        digits = _PHONE_PUNCTUATION.sub("", unicodedata.normalize("NFKC", value))
-        digits = digits.removeprefix("+86").removeprefix("0086")
-        if _PHONE.fullmatch(digits) is not None:
-            return digits
-    raise PydanticCustomError("phone_invalid", "请填写正确的手机号码，或带区号的固定电话")
+    digits = plain_phone(value)
+    if digits is None:
+        raise PydanticCustomError("phone_invalid", "请填写正确的手机号码，或带区号的固定电话")
+    return digits
 
 
 PhoneNumber = Annotated[

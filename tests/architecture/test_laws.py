@@ -16,7 +16,9 @@ TRANSACTION_OPENERS = (
     "app/web/deps.py",  # one for each HTTP request
     "app/wiring.py",  # one for each turn of a job
     "app/outbox/service.py",  # one for each batch that is told
+    "app/sla/sweeping.py",  # one for each batch of rungs, one for each step a clock takes
     "app/reference/queries.py",  # reads a snapshot as of one moment
+    "app/statistics/export_job.py",  # one for each end of an export
     "app/cli/",  # one for each command
     "app/store/",
 )

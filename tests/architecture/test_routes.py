@@ -35,6 +35,10 @@ REPEATABLE = {
     "/api/v1/inbox/read": "twice is as once",
     "/api/v1/grids/locate": "only reads",
     "/api/v1/requests/{request_id}/reveal": "each call is a look; a kept answer would lie readable",
+    "/api/v1/registry/batches": "each record has its own key; a kept answer would hold masked data",
+    "/api/v1/registry/persons/lookup": "only reads, and tells the audit of each look",
+    "/api/v1/registry/{kind}/{record_id}/reveal": "as that of a request",
+    "/api/v1/teams/{code}/members/{member_id}/reveal": "as that of a request",
     "/api/v1/calendars/simulate": "only computes",
     "/api/v1/calendars/preview": "only computes",
 }

@@ -11,7 +11,9 @@ from typer.testing import CliRunner, Result
 
 from app.audit import queries
 from app.cli import cli
+from app.domain.audit_chain import chain_of
 from app.store.session import Database
+from tests.audit.world import disarmed
 from tests.city import REQUESTS, CityHall
 
 
@@ -37,7 +39,7 @@ async def lived(hall: CityHall) -> CityHall:
 @pytest.fixture
 async def intruder(lived: CityHall) -> AsyncIterator[asyncpg.Connection]:
     """A superuser. The audit is put back after the test."""
-    connection = await asyncpg.connect(lived.db.url)
+    connection = await disarmed(lived.db.url)
     for table in ("audit_entries", "audit_roots"):
         await connection.execute(f"CREATE TABLE saved_{table} AS TABLE {table}")
     yield connection
@@ -161,3 +163,118 @@ async def test_many_findings_are_counted(lived: CityHall, intruder: asyncpg.Conn
     assert done.exit_code == 1
     assert "结果：发现 60 处问题。" in done.output
     assert "其余 10 处未列出。" in done.output
+
+
+# --- chains of other things than requests --------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+async def account(lived: CityHall) -> UUID:
+    """Made today, which is not sealed: create_staff, log_in, log_in, log_out, log_in."""
+    caller = await lived.as_staff("auditor", number=9)
+    await caller.log_in()
+    assert (await caller.post("/api/v1/auth/logout", key=None)).status_code == 204
+    await caller.log_in()
+    return caller.id
+
+
+SWAP = """
+UPDATE audit_entries AS entry SET hash = other.hash, facts = other.facts, at = other.at
+FROM audit_entries AS other
+WHERE entry.chain = $1 AND other.chain = $1 AND (entry.seq, other.seq) IN ((2, 3), (3, 2))
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE audit_entries SET facts = '{}' WHERE chain = $1 AND seq = 1", "第 1 条：内容与"),
+        (
+            "UPDATE audit_entries SET at = at - interval '1 min' WHERE chain = $1 AND seq = 5",
+            "5 条",
+        ),
+        ("DELETE FROM audit_entries WHERE chain = $1 AND seq = 3", "第 3 条：这一条缺失"),
+        (SWAP, "第 2 条：内容与摘要不符"),
+        ("DELETE FROM audit_entries WHERE chain = $1 AND seq = 5", "（log_in：session："),
+        ("DELETE FROM audit_entries WHERE chain = $1 AND seq >= 4", "（log_out：session："),
+        ("DELETE FROM audit_entries WHERE chain = $1", "（create_staff），链尾被截断"),
+    ],
+)
+async def test_a_changed_chain_of_an_account_is_named_on_the_same_day(
+    account: UUID, lived: CityHall, intruder: asyncpg.Connection, change: str, said: str
+) -> None:
+    assert (await run(lived.db, "verify")).exit_code == 0
+    await intruder.execute(change, account)
+    done = await run(lived.db, "verify")
+    assert done.exit_code == 1
+    assert f"链 {account}" in done.output
+    assert said in done.output
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE staff SET active = false WHERE id = $1", "（deactivate）"),
+        ("UPDATE staff SET session_epoch = 1 WHERE id = $1", "（epoch：1）"),
+    ],
+)
+async def test_an_account_that_differs_from_its_chain_is_named(
+    account: UUID, lived: CityHall, intruder: asyncpg.Connection, change: str, said: str
+) -> None:
+    await intruder.execute(change, account)
+    done = await run(lived.db, "verify")
+    await intruder.execute(
+        "UPDATE staff SET active = true, session_epoch = 0 WHERE id = $1", account
+    )
+    assert done.exit_code == 1
+    assert said in done.output
+
+
+SEALED = ("units", "sla_policies", "categories", "routing_rules", "calendar")
+
+
+@pytest.mark.parametrize("subject", SEALED)
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE audit_entries SET facts = '{}' WHERE chain = $1 AND seq = 1",
+        "UPDATE audit_entries SET actor_role = 'admin' WHERE chain = $1",
+        "DELETE FROM audit_entries WHERE chain = $1 AND seq = 1",
+        "UPDATE audit_entries SET seq = seq + 1 WHERE chain = $1",
+    ],
+)
+async def test_a_changed_chain_of_reference_data_is_found_once_its_day_is_sealed(
+    lived: CityHall, intruder: asyncpg.Connection, subject: str, change: str
+) -> None:
+    await intruder.execute(change, chain_of(subject))
+    done = await run(lived.db, "verify")
+    assert done.exit_code == 1
+    assert str(chain_of(subject)) in done.output or "2026-03-02：封存时有" in done.output
+
+
+async def test_a_calendar_that_nobody_published_is_named(
+    lived: CityHall, intruder: asyncpg.Connection
+) -> None:
+    await intruder.execute(
+        "INSERT INTO calendars SELECT 99, published_at, coverage_from, coverage_to, frames, sources"
+        " FROM calendars"
+    )
+    done = await run(lived.db, "verify")
+    await intruder.execute("DELETE FROM calendars WHERE version = 99")
+    assert done.exit_code == 1
+    assert "（publish_calendar：calendar_version：99）" in done.output
+
+
+async def test_two_chains_that_change_places_are_found(
+    account: UUID, lived: CityHall, intruder: asyncpg.Connection
+) -> None:
+    other = await lived.as_staff("auditor")
+    spare = chain_of("nothing")
+    for old, new in ((account, spare), (other.id, account), (spare, other.id)):
+        await intruder.execute(
+            "UPDATE audit_entries SET chain = $2 WHERE chain = $1 AND seq = 1", old, new
+        )
+    done = await run(lived.db, "verify")
+    assert done.exit_code == 1
+    assert f"链 {account} 第 1 条" in done.output
+    assert f"链 {other.id} 第 1 条" in done.output

@@ -34,6 +34,7 @@ def at(day: int, hour: int = 9, minute: int = 0, microsecond: int = 0) -> dateti
 async def nothing_yet(db: Database) -> None:
     """Each test begins with empty tables (which only the server's superuser can make so)."""
     async with db.transaction() as session:
+        await session.execute(text("SET LOCAL session_replication_role = replica"))
         await session.execute(text("TRUNCATE audit_entries, audit_roots"))
 
 

@@ -99,6 +99,47 @@ async def test_the_application_can_neither_change_nor_delete(filled: Owned, stat
         await connection.close()
 
 
+WRITES = [
+    *(f"UPDATE {table} SET {column} {where}" for table, column in (
+        ("audit_entries", "action = 'x'"), ("audit_roots", "entries = 0"))
+      for where in ("", "WHERE false")),
+    "DELETE FROM audit_entries",
+    "DELETE FROM audit_roots",
+    "TRUNCATE audit_entries",
+    "TRUNCATE audit_roots",
+    "INSERT INTO audit_entries SELECT * FROM audit_entries"
+    " ON CONFLICT (chain, seq) DO UPDATE SET action = 'x'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", WRITES)
+async def test_the_rights_alone_do_not_help_the_owner_who_takes_them_back(
+    filled: Owned, statement: str
+) -> None:
+    connection = await asyncpg.connect(filled.url)
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute("GRANT ALL ON audit_entries, audit_roots TO CURRENT_USER")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+            await connection.execute(statement)
+    finally:
+        await transaction.rollback()
+        await connection.close()
+
+
+@pytest.mark.parametrize("statement", WRITES)
+async def test_a_superuser_whom_the_application_was_given_is_refused_too(
+    filled: Owned, statement: str
+) -> None:
+    connection = await asyncpg.connect(filled.admin_url)
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
 async def test_the_application_reads_and_adds(filled: Owned) -> None:
     connection = await asyncpg.connect(filled.url)
     try:

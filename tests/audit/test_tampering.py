@@ -11,7 +11,7 @@ import pytest
 from app.audit import inspection
 from app.audit.inspection import Inspection
 from app.store.session import Database
-from tests.audit.world import RECORDED, stored, world
+from tests.audit.world import RECORDED, disarmed, stored, world
 
 WHOLE = world(11)
 TABLES = ("audit_entries", "audit_roots", "steps")
@@ -27,7 +27,7 @@ async def filled(db: Database) -> Database:
 @pytest.fixture
 async def intruder(filled: Database) -> AsyncIterator[asyncpg.Connection]:
     """The superuser. What was done is undone after the test."""
-    connection = await asyncpg.connect(filled.url)
+    connection = await disarmed(filled.url)
     for table in TABLES:
         await connection.execute(f"CREATE TABLE saved_{table} AS TABLE {table}")
     yield connection

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -181,3 +182,8 @@ async def stored(session: AsyncSession, made: World) -> None:
 
 def shifted(entry: Entry, **changes: object) -> Entry:
     return replace(entry, **changes)  # type: ignore[arg-type]
+
+
+async def disarmed(url: str) -> asyncpg.Connection:
+    """A superuser who has switched the triggers off for himself: nothing in the database holds."""
+    return await asyncpg.connect(url, server_settings={"session_replication_role": "replica"})

@@ -52,8 +52,10 @@ UNIT = HANDLER | LEADER
 DESK = frozenset({Who.DISPATCHER, Who.TOWN_DISPATCHER})
 CITY = frozenset({Who.SUPERVISOR})
 BLIND = frozenset({Who.AUDITOR, Who.ADMIN})
+STAFF = EVERYBODY - RESIDENT
 ADMIN = frozenset({Who.ADMIN})
 DOERS = EVERYBODY - BLIND
+STAFF = EVERYBODY - RESIDENT
 
 # Why nobody is let in, by how they come.
 REFUSED_AT_THE_DOOR: dict[Who, str] = {
@@ -136,6 +138,8 @@ _REPLY = {"public_reply": "已修好", "solved": "solved", "factual": True}
 _RATING = {"contacted": True, "solved": "solved", "satisfaction": 5}
 _CONTACT = {"method": "phone", "result": "reached"}
 _INSTANT = "2026-03-02T09:30:00+08:00"
+_TEAM = {"code": "370281001601001"}
+_SEAT = {"code": "leader", "name": "网格长", "least": 1, "most": 1, "leads": True}
 _POINT = {"latitude": 36.3, "longitude": 120.0, "coord_sys": "wgs84"}
 
 # Log-in bodies hold what only the run knows (``world.body_of``).
@@ -163,8 +167,142 @@ RULES: dict[str, Rule] = {
     "GET /grids/{code}":               of_role(EVERYBODY, path={"code": "370281001"}),
     "POST /grids/locate":              of_role(EVERYBODY, body={"points": [_POINT]}),
 
+    "GET /grids/{code}/versions":      of_role(EVERYBODY, path={"code": "370281001"}),
+    "GET /grids/legacy-units":         of_role(EVERYBODY),
+    "GET /grids/audit":                of_role(DESK | CITY | ADMIN, query={"deep": "false"}),
+    "POST /grids/imports":             of_role(ADMIN, answers=TRIED, body={},
+                                               query={"level": "town", "crs": "wgs84"}),
+    "GET /grids/imports":              of_role(ADMIN),
+    "GET /grids/imports/{import_id}":  of_role(ADMIN, answers=frozenset({404}),
+                                               path={"import_id": _NOBODY_ID}),
+    "POST /grids/imports/{import_id}/apply": of_role(
+        ADMIN, answers=frozenset({404}), path={"import_id": _NOBODY_ID}),
+    "POST /grids/imports/{import_id}/rollback": of_role(
+        ADMIN, answers=frozenset({404}), path={"import_id": _NOBODY_ID}),
+
+    "POST /registry/batches":          of_role(GRID, body={"records": [{"kind": "person"}]}),
+    "GET /registry/progress":          of_role(GRID | DESK | CITY | BLIND),
+    "POST /registry/persons/lookup":   of_role(GRID | DESK | CITY, body={"phone": "13800138000"}),
+    "GET /registry/{kind}":            of_role(GRID | DESK | CITY, path={"kind": "persons"}),
+    "GET /registry/{kind}/{record_id}": of_role(
+        GRID | DESK | CITY, answers=frozenset({404}),
+        path={"kind": "houses", "record_id": _NOBODY_ID}),
+    "POST /registry/{kind}/{record_id}/reveal": of_role(
+        GRID | DESK | CITY, answers=frozenset({404}), body={"reason": "核实情况"},
+        path={"kind": "persons", "record_id": _NOBODY_ID}),
+
+    "GET /map":                        of_role(STAFF),
+    "GET /map/borders/{version}/{level}/{coord_sys}": of_role(
+        STAFF, answers=frozenset({404}),
+        path={"version": "0" * 16, "level": "grid", "coord_sys": "wgs84"}),
+    "GET /map/figures":                of_role(STAFF, query={"layer": "open"}),
+    "GET /map/requests": Rule(
+        STAFF, STAFF - BLIND, query={"bbox": "119,35,121,37"}, refused="map_points_not_for_role"),
+
+    "GET /map/{layer}":                of_role(GRID | DESK | CITY, path={"layer": "houses"},
+                                               query={"bbox": "119,35,121,37"}),
+
+    "GET /teams":                      of_role(STAFF),
+    "GET /teams/rules":                of_role(STAFF),
+    "POST /teams/rules/templates/{level}": of_role(
+        ADMIN, answers=TRIED, path={"level": "grid"},
+        body={"name": "队伍", "seats": [_SEAT]}),
+    "POST /teams/rules/duties":        of_role(ADMIN, answers=TRIED, body={
+        "duties": [{"code": "policy", "name": "政策宣传"}]}),
+    "GET /teams/handovers":            of_role(STAFF),
+    "GET /teams/handovers/{handover_id}": of_role(
+        STAFF, answers=frozenset({404}), path={"handover_id": _NOBODY_ID}),
+    "POST /teams/handovers/{handover_id}/acknowledge": of_role(
+        GRID | ADMIN, answers=frozenset({404}), path={"handover_id": _NOBODY_ID}),
+    "GET /teams/{code}":               of_role(STAFF, path=_TEAM),
+    "POST /teams/{code}/members":      of_role(ADMIN, answers=TRIED, path=_TEAM, body={
+        "seat": "leader", "name": "张三", "phone": "13800138000", "since": "2026-03-02"}),
+    "POST /teams/{code}/members/{member_id}/end": of_role(
+        ADMIN, answers=TRIED, path={**_TEAM, "member_id": _NOBODY_ID}, body={
+            "until": "2026-03-02"}),
+    "POST /teams/{code}/members/{member_id}/amend": of_role(
+        ADMIN, answers=TRIED, path={**_TEAM, "member_id": _NOBODY_ID}, body={"published": True}),
+    "POST /teams/{code}/members/{member_id}/reveal": of_role(
+        GRID | DESK | CITY, answers=frozenset({404}), path={**_TEAM, "member_id": _NOBODY_ID},
+        body={"reason": "核实情况"}),
+    "POST /teams/{code}/party-group":  of_role(
+        ADMIN, answers=TRIED, path=_TEAM, body={"group": None}),
+    "POST /teams/{code}/plaque":       of_role(ADMIN, answers=TRIED, path=_TEAM),
+    "POST /teams/{code}/plaque/revoke": of_role(ADMIN, answers=TRIED, path=_TEAM),
+    "GET /teams/{code}/plaque/sheet":  of_role(STAFF, answers=frozenset({404}), path=_TEAM),
+    "GET /teams/plaques/{plaque_id}":  to_all(
+        answers=frozenset({404}), path={"plaque_id": "0000000000"}),
+
+    "GET /satisfaction/frame":        of_role(CITY | ADMIN, answers=frozenset({200, 409}), query={
+        "from": "2026-02-01", "to": "2026-03-02", "sample_size": "10"}),
+    "POST /satisfaction/campaigns":    of_role(CITY | ADMIN, answers=TRIED, body={
+        "title": "二月回访", "replied_from": "2026-02-01", "replied_to": "2026-03-02",
+        "sample_size": 10, "frame_digest": "0" * 64}),
+    "GET /satisfaction/campaigns":     of_role(CITY | BLIND),
+    "GET /satisfaction/campaigns/{campaign_id}": of_role(
+        CITY | BLIND, answers=frozenset({404}), path={"campaign_id": _NOBODY_ID}),
+    "GET /satisfaction/campaigns/{campaign_id}/members": of_role(
+        CITY | BLIND, answers=frozenset({404}), path={"campaign_id": _NOBODY_ID}),
+    "GET /satisfaction/agreement":     of_role(CITY | BLIND),
+    "GET /satisfaction/anomalies":     of_role(CITY | BLIND),
+    "POST /satisfaction/exclusions":   of_role(LEADER, answers=frozenset({404}), body={
+        "request_id": _NOBODY_ID, "measures": ["satisfied"], "ground": "malicious",
+        "evidence": "录音证实"}),
+    "GET /satisfaction/exclusions":    of_role(LEADER | CITY | BLIND),
+    "GET /satisfaction/exclusions/{exclusion_id}": of_role(
+        LEADER | CITY | BLIND, answers=frozenset({404}), path={"exclusion_id": _NOBODY_ID}),
+    "POST /satisfaction/exclusions/{exclusion_id}/decide": of_role(
+        CITY, answers=frozenset({404}), path={"exclusion_id": _NOBODY_ID},
+        body={"decision": "deny", "note": "说明"}),
+    "POST /satisfaction/exclusions/{exclusion_id}/withdraw": of_role(
+        LEADER, answers=frozenset({404}), path={"exclusion_id": _NOBODY_ID}),
+
     "GET /statistics/satisfaction":    of_role(CITY | BLIND),
     "GET /statistics/definitions":     of_role(EVERYBODY),
+    "GET /statistics":                 of_role(CITY | BLIND),
+    "GET /statistics/requests":        of_role(CITY | BLIND),
+
+    "GET /statistics/snapshots/preview": of_role(
+        CITY | {Who.AUDITOR}, query={"from": "2026-01-01", "to": "2026-01-31"}),
+    "POST /statistics/snapshots":      of_role(
+        CITY | {Who.AUDITOR}, answers=frozenset({409}), body={
+            "title": "一月", "from": "2026-01-01", "to": "2026-01-31", "hash": "0" * 64}),
+    "GET /statistics/snapshots":       of_role(CITY | BLIND),
+    "GET /statistics/snapshots/{snapshot_id}": of_role(
+        CITY | BLIND, answers=frozenset({404}), path={"snapshot_id": _NOBODY_ID}),
+    "GET /statistics/snapshots/{snapshot_id}/content": of_role(
+        CITY | BLIND, answers=frozenset({404}), path={"snapshot_id": _NOBODY_ID}),
+    "GET /statistics/snapshots/{snapshot_id}/revisions": of_role(
+        CITY | BLIND, answers=frozenset({404}), path={"snapshot_id": _NOBODY_ID}),
+    "GET /statistics/snapshots/{snapshot_id}/changes": of_role(
+        CITY | BLIND, answers=frozenset({404}), path={"snapshot_id": _NOBODY_ID}),
+    "POST /statistics/exports":        of_role(
+        CITY | BLIND, answers=frozenset({201, 429}), body={
+            "format": "csv", "measures": ["received"], "from": "2026-01-01", "to": "2026-01-31"}),
+    "GET /statistics/exports":         of_role(CITY | BLIND),
+    "GET /statistics/exports/{export_id}": of_role(
+        CITY | BLIND, answers=frozenset({404}), path={"export_id": _NOBODY_ID}),
+    "POST /statistics/exports/{export_id}/cancel": of_role(
+        CITY | BLIND, answers=frozenset({404}), path={"export_id": _NOBODY_ID}),
+    "GET /statistics/exports/{export_id}/file": to_all(
+        answers=frozenset({404}), path={"export_id": _NOBODY_ID},
+        query={"until": "1767225600", "signature": "0" * 64}),
+
+    "GET /routing/versions":           of_role(DESK | CITY | BLIND),
+    "GET /routing/versions/{version}": of_role(DESK | CITY | BLIND, path={"version": "1"}),
+    "GET /routing/versions/{version}/rules": of_role(DESK | CITY | BLIND, path={"version": "1"}),
+    "GET /routing/versions/{version}/conflicts": of_role(
+        DESK | CITY | BLIND, path={"version": "1"}),
+    "GET /routing/versions/{version}/dry-run": of_role(DESK | CITY | BLIND, path={"version": "1"}),
+    "GET /routing/conflicts":          of_role(DESK | CITY | BLIND),
+    "POST /routing/versions":          of_role(ADMIN, body={"note": "试改"}),
+    "POST /routing/versions/{version}/rules": of_role(
+        ADMIN, path={"version": "1"}, body={"rules": []}, answers=TRIED),
+    "POST /routing/versions/{version}/activate": of_role(
+        ADMIN, path={"version": "1"}, answers=TRIED),
+    "POST /routing/versions/{version}/discard": of_role(
+        ADMIN, path={"version": "1"}, answers=TRIED),
+    "GET /requests/{request_id}/suggestions": of_role(DESK | CITY),
 
     "POST /requests":                  of_role(RESIDENT | GRID | DESK, body={"text": "路灯不亮"}),
     "GET /requests":                   of_role(EVERYBODY),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.authorization.policy import BLIND, DESK, EVERYBODY, RESIDENT, Who
 from tests.city import GRID as GRID_CODE
-from tests.city import OTHER_UNIT, REQUESTS, TOWN, Caller, CityHall, point_in
+from tests.city import OTHER_UNIT, REQUESTS, TOWN, UNIT, Caller, CityHall, point_in
 
 SIGHTED = EVERYBODY - BLIND
 STAFF = SIGHTED - RESIDENT
@@ -88,6 +88,7 @@ DETAIL = SUMMARY | {
     "extensions":            EVERYBODY,
     "extension_asked":       STAFF,
     "extension_asked.working_days": STAFF,
+    "internal_due_at":       STAFF,
     "suspension_asked":      STAFF,
     **_inside("suspension_asked", dict.fromkeys(("reason_code", "reason", "until"), STAFF)),
     "resume_on":             EVERYBODY,
@@ -107,7 +108,8 @@ DETAIL = SUMMARY | {
 }
 # Where the resident asked for confidentiality, unit and grid do not learn who it was.
 CONFIDENTIAL = DETAIL | dict.fromkeys(
-    ("contact", "contact.name", "contact.phone", "contact.masked"), RESIDENT | FAR_STAFF)
+    ("contact", "contact.name", "contact.phone", "contact.masked", "location.address"),
+    RESIDENT | FAR_STAFF)
 TIMELINE = dict.fromkeys((
     "version", "at", "action", "action_text", "state", "state_text", "public_label", "actor_role",
     "actor_role_text", "unit",
@@ -177,6 +179,7 @@ class _Stage:
             await self.go(await self.submitted(), *_REACHED, _SUSPENDED, _ALLOWED),
             await self.go(await self.submitted(), *_REACHED, _MORE_INFO, _REJECTION),
             await self._merged(),
+            await self.go(await self.submitted(), *_GIVEN_BACK),
         ]
 
     async def _with_everything_asked(self) -> dict[str, Any]:
@@ -215,6 +218,14 @@ _RATED = ("owner", "rate", {
     "text": "灯又灭了"})  # fmt: skip
 _UNHAPPY = ("owner", "rate", {**_RATED[2], "satisfaction": 1})
 _REOPENED = ("desk", "decide_reopen", {"decision": "reopen"})
+# Twice, so that the reader's own unit has it again, after another one returned it.
+_RETURNED = {"reason_code": "not_ours"}
+_GIVEN_BACK = (
+    ("handler", "return", _RETURNED),
+    ("desk", "decide_return", {"decision": "reassign", "unit_code": OTHER_UNIT}),
+    ("other", "return", _RETURNED),
+    ("desk", "decide_return", {"decision": "reassign", "unit_code": UNIT}),
+)
 _EXTENSION = ("handler", "request_extension", {"working_days": 2, "reason_code": "survey"})
 _SUSPENDED = ("leader", "suspend", {"reason_code": "weather", "until": "2026-03-20"})
 _ALLOWED = ("desk", "suspend", {"decision": "approve", "note": "请说清楚"})

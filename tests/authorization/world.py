@@ -1,5 +1,6 @@
 """The callers of the matrix, and for each of them one request in every relation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -27,6 +28,7 @@ OTHER_CATEGORY, OTHER_UNIT = "road.damage", "transport"
 NEVER = 99  # a version that no request of this world has
 HOME: dict[Who, str] = {Who.MICRO_GRID_LEADER: MICRO_GRID}  # of all others: GRID
 ELSEWHERE: dict[Who, str] = {Who.MICRO_GRID_LEADER: GRID}  # of all others: OTHER_GRID
+_AS_DECLARED = object()
 _PHONE = {"name": "欧阳小明", "phone": "13800138000"}
 
 
@@ -37,22 +39,38 @@ class World:
     requests: dict[tuple[Who, Relation], str] = field(default_factory=dict)
 
     async def call(
-        self, who: Who, operation: str, relation: Relation | None, rule: Rule
+        self,
+        who: Who,
+        operation: str,
+        relation: Relation | None,
+        rule: Rule,
+        *,
+        sent: Mapping[str, str | None] | None = None,
+        body: Any = _AS_DECLARED,
     ) -> httpx.Response:
-        """Really call one cell."""
+        """Really call one cell. ``sent``: headers otherwise than usual, None for one left out."""
         method, template = operation.split(" ", 1)
         path = dict(rule.path)
         if relation is not None:
             path["request_id"] = self.requests[who, relation]
-        headers = {"Idempotency-Key": uuid4().hex, "If-Match": f'"{NEVER}"'}
+        headers: dict[str, str | None] = {
+            "Idempotency-Key": uuid4().hex,
+            "If-Match": f'"{NEVER}"',
+        }
         caller = self.callers[who]
         if operation == "POST /auth/logout" and caller is not None:
             caller = await self._once(who)
         if caller is not None:
             headers |= caller.headers
-        body = await self._body(operation, rule)
+        headers |= sent or {}
+        if body is _AS_DECLARED:
+            body = await self._body(operation, rule)
         return await self.hall.client.request(
-            method, API + template.format(**path), headers=headers, params=rule.query, json=body
+            method,
+            API + template.format(**path),
+            headers={name: value for name, value in headers.items() if value is not None},
+            params=rule.query,
+            json=body,
         )
 
     async def _body(self, operation: str, rule: Rule) -> Any:

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.sla import Metric
+from app.domain.working_time import WorkingCalendar
+from bench import pending
 from bench.client import fire as fire_ourselves
+from bench.clocks import (
+    DELIVER_CLOCKS,
+    DELIVER_SUBMISSIONS,
+    MOVES,
+    SWEEP_ONE,
+    SWEEP_TWO,
+    Night,
+    Turn,
+)
 from bench.fire import Sample
 from bench.report import Round, verdicts
 from bench.variants import CREATE, NOOP, PGBENCH, page_name, read_name
@@ -40,6 +52,29 @@ def test_a_page_is_flat_when_server_and_database_together_spend_no_more():
     found = {verdict.what: verdict for verdict in verdicts(rounds, [10, 1000])}
     growth = found["page, handler: CPU at 1,000 rows, × at 10"]
     assert (growth.value, growth.reached) == (1.2, True)
+
+
+def test_a_sweep_is_judged_by_its_median_and_so_is_an_idle_tick():
+    def night(per_s: float, tick_us: float) -> Round:
+        turns = {name: Turn(per_s, 100, 20.0, 30.0) for name in (SWEEP_ONE, SWEEP_TWO)}
+        return Round({}, night=Night(turns, tick_us, 900))
+
+    rounds = [night(19_000, 150.0), night(25_000, 400.0), night(21_000, 210.0)]
+    found = {verdict.what: verdict for verdict in verdicts(rounds, [10])}
+    assert found[f"{SWEEP_ONE}: due clocks a second"].value == 21_000
+    assert found[f"{SWEEP_TWO}: due clocks a second"].reached
+    assert not found["idle tick at 900 pending, µs"].reached
+
+
+def test_clocks_that_are_filled_in_stand_where_their_ladders_put_them():
+    calendar = WorkingCalendar(1, pending.NOW.date(), pending.NOW.date()).provisional()
+    found = list(pending.clocks(calendar))
+    due = [clock for clock in found if clock.due_now]
+    assert {clock.metric for clock in due} == {
+        *(Metric.CONTACT, Metric.REPLY, Metric.RATE, Metric.INFO)
+    }
+    assert all(pending.WENT_AWAY_AT < clock.fire_at <= pending.NOW for clock in due)
+    assert all(clock.fire_at > pending.NOW for clock in found if not clock.due_now)
 
 
 async def test_the_own_client_counts_what_was_answered_and_what_was_wrong(
@@ -81,7 +116,7 @@ def test_a_tiny_run_measures_everything(tmp_path: Path):
     ran = subprocess.run(
         [
             *(sys.executable, "-m", "bench", "--rounds=1", "--seconds=1", "--rows=300,900"),
-            *("--residents=40", f"--json={out}"),
+            *("--residents=40", "--clocks=3000", "--due=600", f"--json={out}"),
         ],
         cwd=ROOT,
         capture_output=True,
@@ -94,8 +129,11 @@ def test_a_tiny_run_measures_everything(tmp_path: Path):
     pages = [page_name(rows, role) for rows in (300, 900) for role in ("handler", "resident")]
     for name in (NOOP, PGBENCH, CREATE, read_name(300), read_name(900), *pages):
         assert told["medians"][name]["per_s"] > 0, name
+    assert told["jobs"].keys() == {SWEEP_ONE, SWEEP_TWO, DELIVER_CLOCKS, DELIVER_SUBMISSIONS, MOVES}
+    assert told["jobs"][SWEEP_TWO]["done"] == 600
     measured = {verdict["what"]: verdict["value"] for verdict in told["verdicts"]}
     assert measured["locate a point, µs"] > 0
     assert measured["empty folder to the first 201, s"] > 0
     assert "create: of pgbench's speed" in measured
+    assert measured["idle tick at 2,400 pending, µs"] > 0
     assert told["machine"]["cores"] >= 1

@@ -29,6 +29,10 @@ WORDS = {
     "网格": "grid",
     "微网格": "micro-grid",
     "网格长": "grid leader",
+    "网格队伍": "team",
+    "党小组": "party group",
+    "移交": "hand-over",
+    "服务牌": "plaque",
     "承办单位": "unit",
     "派单": "assign",
     "签收": "sign",
@@ -245,7 +249,12 @@ def declared() -> dict[str, list[str]]:
 def licence_of(package: str) -> str:
     """As the installed package declares it, in its newest or its oldest way."""
     said = metadata(package)
-    return str(said["License-Expression"] or said["License"])
+    classified = [
+        line.rpartition(" :: ")[2]
+        for line in said.get_all("Classifier", ())
+        if line.startswith("License ::")
+    ]
+    return str(said["License-Expression"] or said["License"] or ", ".join(classified))
 
 
 @pytest.mark.parametrize("heading", ["Running", "Developing"])

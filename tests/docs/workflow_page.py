@@ -32,6 +32,7 @@ _METRICS: dict[Metric, tuple[str, str]] = {
     Metric.SUPERVISE: ("督办 · ordered", "负责人答复 · the leader answers"),
     Metric.INFO: ("要求补充 · asked for more", "补充 · supplied"),
     Metric.SUSPENSION: ("批准挂起 · allowed to stand", "解挂 · resumed"),
+    Metric.INTERNAL: ("退单后改派 · given on after a return", "答复送达 · the answer is sent"),
 }
 
 _HEAD = """# 工作流程 · The workflow
@@ -81,7 +82,9 @@ def workflow_page() -> str:
             "",
             "## 时限 · Clocks",
             "",
-            "`reply` and `cotask` stand where the table of states says so, `contact` never does.",
+            "`reply`, `cotask` and `internal` stand where the table of states says so, "
+            "`contact` never",
+            "does. `internal` is the unit's own: the resident's due time does not move by it.",
             "A rung is told once; where an action follows it, the clock itself takes it.",
             "",
             *_table(("时限 clock", "开始 starts", "停止 stops", "阶梯 ladder"), _clocks()),

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain.recalculation import Course, Grant, due_again, reply_due
+from app.domain.recalculation import Course, Grant, due_again, own_due, reply_due
 from app.domain.sla import ContactMode, Metric, Pause, Policy, ReplyMode
 from app.domain.working_time import OFFICE_DAY, WorkingCalendar
 from tests.domain.calendars import CALENDAR, at, day
@@ -47,6 +47,18 @@ def test_pauses_and_extensions_count_in_the_order_of_time() -> None:
     assert reply_due(course, without("2026-11-25")) == at("2026-12-10 00:00")
     granted_while_it_stood = replace(course, grants=(Grant(1, at("2026-11-20 10:00")),))
     assert reply_due(granted_while_it_stood, CALENDAR) == at("2026-12-04 00:00")
+
+
+def test_the_time_a_unit_has_for_itself_stands_with_the_pauses_since_it_got_the_request() -> None:
+    before = Pause(at("2026-11-16 10:00"), at("2026-11-17 10:00"))
+    course = Course(POLICY, at("2026-11-18 10:00"), pauses=(before,))  # two working days
+    assert own_due(course, CALENDAR) == at("2026-11-21 00:00")
+    later = replace(course, pauses=(before, Pause(at("2026-11-19 10:00"), at("2026-11-24 10:00"))))
+    assert own_due(later, CALENDAR) == at("2026-11-26 00:00")
+    due_at = at("2026-11-21 00:00")
+    assert due_again(
+        Metric.INTERNAL, due_at, [course], old=CALENDAR, new=without("2026-11-19")
+    ) == (at("2026-11-24 00:00"), False)
 
 
 def test_a_later_cycle_has_its_own_number_of_days() -> None:

@@ -11,6 +11,7 @@ import shapely
 from sqlalchemy import func, select
 
 from app.grids import demo, queries
+from app.grids.inspection import inspect
 from app.grids.kinds import GridLevel
 from app.grids.models import GridRow
 from app.grids.queries import GridRecord, build
@@ -108,6 +109,9 @@ async def test_the_whole_seed_takes_less_than_one_and_a_half_seconds(db: Databas
     found = grids.locate(*demo.demo_point("370281108601001"))
     assert found is not None
     assert found.code.startswith("370281108601001")
+    found = inspect(grids)
+    assert found.is_clean
+    assert sum(one.children for one in found.examinations) == count
     assert grids.name_path("370281108601001") == "里岔镇 / 里岔新村 / 第1网格"
 
 

@@ -11,9 +11,10 @@ import shapely
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.audit.models import AuditEntry
 from app.domain.geometry import CoordSys, distance_m, to_bd09, to_gcj02
-from app.grids import queries, service
-from app.grids.geojson import GeojsonRefused
+from app.grids import service
+from app.grids.boundary_file import BoundaryFileRefused
 from app.grids.kinds import GridLevel
 from app.grids.models import GridRow
 from app.grids.service import ImportCounts
@@ -92,12 +93,20 @@ def moved(longitude: object, latitude: object) -> list:
         (feature(name=" "), "geojson_name"),
         (feature(name="阜安\n街道"), "geojson_name"),
         (feature(name="街" * 61), "geojson_name"),
+        (feature(code="370281000"), "geojson_code"),
         (feature(parent="370211"), "geojson_parent"),
+        (feature(coordinates=[[[*spot, NAN] for spot in square()[0]]]), "geojson_not_finite"),
+        (feature(coordinates=[[[*spot, "5"] for spot in square()[0]]]), "geojson_position"),
+        (feature(coordinates=[[[*spot, 5, 6] for spot in square()[0]]]), "geojson_position"),
+        (feature(kind="LineString"), "geojson_geometry_type"),
+        (feature(predecessors="370281"), "geojson_predecessors"),
+        (feature(predecessors=[370281002]), "geojson_predecessors"),
+        (feature(predecessors=["370281009"]), "geojson_predecessor_unknown"),
     ],
 )
 async def test_a_wrong_feature_is_named_and_nothing_is_imported(session, wrong, code):
     good = feature(code="370281002", name="中云街道", coordinates=square(west=120.1))
-    with pytest.raises(GeojsonRefused) as refusal:
+    with pytest.raises(BoundaryFileRefused) as refusal:
         await towns(session, document(good, wrong))
     (error,) = refusal.value.errors
     assert (error.code, error.pointer) == (code, "/features/1")
@@ -122,20 +131,20 @@ async def test_a_wrong_feature_is_named_and_nothing_is_imported(session, wrong, 
     ],
 )
 async def test_a_document_that_is_none_is_refused(session, content):
-    with pytest.raises(GeojsonRefused):
+    with pytest.raises(BoundaryFileRefused):
         await towns(session, content)
 
 
 async def test_a_document_in_wgs84_is_not_taken_for_gcj02(session):
     content = document(feature(), crs={"properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}})
-    with pytest.raises(GeojsonRefused, match="不一致"):
+    with pytest.raises(BoundaryFileRefused, match="不一致"):
         await towns(session, content, coord_sys=CoordSys.GCJ02)
     assert await towns(session, content, coord_sys=CoordSys.CGCS2000)
 
 
 async def test_all_faults_are_told_at_once(session):
     content = document(feature(), feature(), feature(code="370281002", coordinates=BOW_TIE))
-    with pytest.raises(GeojsonRefused) as refusal:
+    with pytest.raises(BoundaryFileRefused) as refusal:
         await towns(session, content)
     assert [error.code for error in refusal.value.errors] == [
         "geojson_code_twice",
@@ -146,7 +155,7 @@ async def test_all_faults_are_told_at_once(session):
 
 async def test_a_parent_must_be_there(session):
     content = document(feature(code=COMMUNITY, name="福安新村"))
-    with pytest.raises(GeojsonRefused, match="上级 370281001 不存在"):
+    with pytest.raises(BoundaryFileRefused, match=r"福安新村）：上级 370281001 不存在"):
         await towns(session, content, level=GridLevel.COMMUNITY)
     await towns(session, document(feature()))
     await towns(session, content, level=GridLevel.COMMUNITY)
@@ -155,6 +164,22 @@ async def test_a_parent_must_be_there(session):
     )
     grid = document(feature(code=GRID, name="第1网格", parent_code=COMMUNITY))
     assert (await towns(session, grid, level=GridLevel.GRID)).created == 1
+
+
+async def test_a_cycle_of_parents_is_told_by_its_codes(session):
+    one, two = feature(parent="370281002"), feature(code="370281002", parent=TOWN)
+    with pytest.raises(BoundaryFileRefused, match="形成循环：370281001 → 370281002 → 370281001"):
+        await towns(session, document(one, two))
+    with pytest.raises(BoundaryFileRefused, match="形成循环：370281001 → 370281001"):
+        await towns(session, document(feature(parent=TOWN)))
+
+
+async def test_nothing_is_put_below_a_closed_place(session):
+    await towns(session, document(feature()))
+    (await session.get_one(GridRow, TOWN)).active = False
+    content = document(feature(code=COMMUNITY, name="福安新村"))
+    with pytest.raises(BoundaryFileRefused, match="已关闭"):
+        await towns(session, content, level=GridLevel.COMMUNITY)
 
 
 async def test_importing_again_changes_only_what_differs(session):
@@ -200,31 +225,27 @@ async def test_heights_are_left_out_and_several_parts_are_kept(session):
     assert not shape.has_z
 
 
-@pytest.mark.shared
-async def test_the_real_towns_of_jiaozhou(db: Database):
-    content = shared("jiaozhou_370281_towns_osm_wgs84.geojson")
-    async with db.transaction() as session:
-        counts = await towns(session, content)
-    assert counts == ImportCounts(created=12, updated=0, unchanged=0, skipped=1)
-    grids = await queries.load(db)
-    found = grids.locate(36.2646, 120.0335)
-    assert found is not None
-    assert grids.name_path(found.code) == "三里河街道"
-    shifted = grids.locate(*to_gcj02(36.2646, 120.0335))
-    assert shifted is not None
-    inside = 0
-    for item in content["features"][1:]:
-        shape = shapely.from_geojson(json.dumps(item["geometry"]))
-        point = shape.representative_point()
-        located = grids.locate(point.y, point.x)
-        inside += located is not None and located.code == item["properties"]["stat_code"]
-    assert inside == 12
-    async with db.transaction() as session:
-        await session.execute(GridRow.__table__.delete())
+# --- the audit -----------------------------------------------------------------------------------
 
 
-@pytest.mark.shared
-async def test_the_county_alone_has_no_town_in_it(session):
-    content = shared("jiaozhou_370281_county_gcj02.geojson")
-    with pytest.raises(GeojsonRefused):
-        await towns(session, content, coord_sys=CoordSys.GCJ02)
+async def test_an_import_is_told_once_with_the_codes_and_a_digest(session: AsyncSession) -> None:
+    async def told() -> list[tuple[str, dict]]:
+        rows = await session.execute(
+            select(AuditEntry.action, AuditEntry.facts)
+            .where(AuditEntry.chain == service.CHAIN)
+            .order_by(AuditEntry.seq)
+        )
+        return [tuple(row) for row in rows]
+
+    content = document(feature("370281001"), feature("370281002", square(120.1)))
+    await towns(session, content)
+    await towns(session, content)  # changes nothing, so nothing is told
+    await towns(session, document(feature("370281002", name="新名")))
+    with pytest.raises(BoundaryFileRefused):
+        await towns(session, document(feature("37")))
+    (action, first), (_, second) = await told()
+    assert action == "import_grids"
+    assert (first["created"], first["updated"]) == (["370281001", "370281002"], [])
+    assert (second["created"], second["updated"]) == ([], ["370281002"])
+    assert len(first["digest"]) == 64
+    assert first["digest"] != second["digest"]

@@ -7,6 +7,7 @@ from time import monotonic
 import pytest
 
 from app.domain.geometry import CoordSys
+from app.domain.identity import SYSTEM
 from app.grids import queries, service
 from app.grids.kinds import GridLevel
 from app.grids.queries import TOPIC, GridIndex
@@ -63,3 +64,54 @@ async def test_a_changed_boundary_reaches_another_process_within_two_seconds(
     finally:
         await follower.stop()
         await other.close()
+
+
+async def test_two_workers_see_an_import_and_its_roll_back_within_two_seconds(
+    db: Database, settings: Settings
+):
+    await move_town(db, 120.0)
+    workers = [await Worker.start(settings) for _ in range(2)]
+    try:
+        for change, is_there in ((move_town(db, 120.1), True), (take_back(db), False)):
+            await change
+            took = await asyncio.gather(*(worker.sees(EAST, is_there) for worker in workers))
+            assert max(took) < 2
+    finally:
+        for worker in workers:
+            await worker.stop()
+
+
+async def take_back(db: Database) -> None:
+    async with db.transaction() as session:
+        last = await service.last_applied(session)
+        assert last is not None
+        await service.roll_back(session, last.id, version=last.version, actor=SYSTEM, now=NOW)
+
+
+class Worker:
+    """What one worker process has of the grids: connections, a snapshot and a follower."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.snapshot: Snapshot[GridIndex] = Snapshot(TOPIC, queries.load)
+        self.follower = Follower(db, [self.snapshot])  # type: ignore[list-item]
+
+    @classmethod
+    async def start(cls, settings: Settings) -> "Worker":
+        assert settings.database_url
+        worker = cls(Database(settings.database_url, settings.database))
+        await worker.db.open()
+        await worker.follower.start()
+        return worker
+
+    async def stop(self) -> None:
+        await self.follower.stop()
+        await self.db.close()
+
+    async def sees(self, point: tuple[float, float], is_there: bool) -> float:
+        """The seconds until this worker finds something there, or nothing."""
+        started = monotonic()
+        while (self.snapshot.current.locate(*point) is not None) is not is_there:
+            assert monotonic() - started < 5
+            await asyncio.sleep(0.01)
+        return monotonic() - started

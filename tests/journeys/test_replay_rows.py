@@ -126,7 +126,24 @@ def test_what_was_done_late_is_done_but_not_in_time():
         Measure.RATED: (1, 1),
         Measure.SATISFIED: (0, 1),
         Measure.CONTACT_ON_TIME: (0, 1),
+        Measure.DILIGENT: (0, 1),
         Measure.REPLY_ON_TIME: (0, 1),
+    }
+
+
+def test_answered_after_trying_in_time_is_counted_by_itself():
+    tally = Tally()
+    tally.add(Driven(request(replied_at=NOON), replied=True))
+    tally.add(Driven(request(contacted_at=NOON), reached=True))
+    tally.add(Driven(request()))
+    figures = tally.as_of(NOON + timedelta(hours=7))[GroupBy.NONE][None]
+    assert {part: figures[Measure.DILIGENT, part] for part in ("num", "den")} == {
+        "num": 1,
+        "den": 3,
+    }
+    assert {part: figures[Measure.CONTACT_ON_TIME, part] for part in ("num", "den")} == {
+        "num": 1,
+        "den": 2,
     }
 
 

@@ -37,6 +37,7 @@ class Scene:
     handler_ids: tuple[str, ...]
     request_ids: tuple[str, ...]
     co_task_ids: tuple[str, ...] = field(default=())
+    way_of: str = ""  # the request whose way is gone
 
     def day(self, later: int) -> str:
         return (self.now.astimezone(CHINA).date() + timedelta(days=later)).isoformat()

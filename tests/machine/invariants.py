@@ -43,12 +43,26 @@ _SPLIT = """EXISTS (SELECT FROM request_events AS first WHERE first.request_id =
 _ATTEMPTS = """(SELECT count(DISTINCT contact.at) FROM request_contacts AS contact
   WHERE contact.request_id = requests.id AND contact.cycle_no = requests.cycle_no)"""
 
+# Another master than before, or none.
+_PARTED = "(action = 'unmerge' OR action = 'merge' AND actor_role = 'system')"
+
 INVARIANTS: dict[str, str] = {
     # --- who has the ball ------------------------------------------------------------------------
     "a unit has what is with a unit": """
         SELECT id, state FROM requests WHERE unit_code IS NULL
           AND (state IN ('assigned', 'return_review', 'in_progress', 'suspended', 'reply_review')
             OR state = 'replied' AND NOT settled_by_grid)""",
+    "somebody has the ball, whatever the state": """
+        SELECT id, state FROM requests WHERE CASE state
+          WHEN 'need_info' THEN previous_state IS NULL
+            OR previous_state = 'in_progress' AND unit_code IS NULL
+          WHEN 'replied' THEN rate_until IS NULL
+          WHEN 'reply_review' THEN drafted_by IS NULL
+          WHEN 'merged' THEN master_id IS NULL
+          WHEN 'reopen_review' THEN NOT EXISTS (SELECT FROM request_clocks AS clock
+            WHERE clock.request_id = requests.id AND clock.cycle_no = requests.cycle_no
+              AND metric = 'review' AND clock.state = 'running')
+          ELSE false END""",
     "what is merged follows a request that is not merged": """
         SELECT follower.id, concat_ws(' ', follower.state, '→', master.state)
         FROM requests AS follower LEFT JOIN requests AS master ON master.id = follower.master_id
@@ -80,9 +94,10 @@ INVARIANTS: dict[str, str] = {
             THEN (action, state) NOT IN (('submit', 'submitted'), ('unmerge', 'triage'))
           WHEN of_follower THEN before <> state OR action NOT IN ('merge', 'unmerge')
           ELSE (before, action, state, actor_role) NOT IN (VALUES {_EDGES}) END""",
-    "the system's steps are the system's, and nobody else's": """
+    "the system's steps are the system's, and nobody else's, and say which job did them": """
         SELECT request_id, action FROM request_events
-        WHERE (actor_role = 'system') <> (actor_id = '00000000-0000-0000-0000-000000000000')""",
+        WHERE (actor_role = 'system') <> (actor_id = '00000000-0000-0000-0000-000000000000')
+          OR (actor_role = 'system') <> coalesce(facts ? 'job', false)""",
     "cycles are reopenings and one": """
         SELECT requests.id, concat_ws(' ', cycle_no, reopens) FROM requests
         WHERE cycle_no <> reopens + 1 OR reopens <> (SELECT count(*) FROM request_events AS event
@@ -111,6 +126,17 @@ INVARIANTS: dict[str, str] = {
     "the attempts counted are the attempts logged": f"""
         SELECT id, contact_attempts::text FROM requests
         WHERE contacted_at IS NULL AND contact_attempts <> {_ATTEMPTS} AND NOT {_SPLIT}""",
+    "contact comes before the reply, and after the request": f"""
+        SELECT requests.id, concat_ws(' ', contacted_at, replied_at) FROM requests
+        JOIN request_clocks AS clock ON clock.request_id = requests.id AND metric = 'contact'
+          AND clock.cycle_no = requests.cycle_no
+        WHERE contacted_at > replied_at OR contacted_at < clock.started_at
+          OR replied_at IS NOT NULL AND NOT {_SPLIT} AND NOT EXISTS (
+            SELECT FROM request_contacts AS contact WHERE contact.request_id = requests.id
+              AND contact.cycle_no = requests.cycle_no AND contact.recorded_at <= replied_at)""",
+    "nobody logs a contact before it was made": """
+        SELECT request_id, concat_ws(' ', at, recorded_at) FROM request_contacts
+        WHERE at > recorded_at""",
     "contacted means that somebody was reached in this cycle": f"""
         SELECT id, contacted_at::text FROM requests WHERE NOT {_SPLIT}
           AND contacted_at IS DISTINCT FROM (SELECT contact.at FROM request_contacts AS contact
@@ -120,15 +146,15 @@ INVARIANTS: dict[str, str] = {
         SELECT id, state FROM requests WHERE (replied_at IS NOT NULL OR state = 'reply_review')
           AND NOT EXISTS (SELECT FROM request_replies AS reply WHERE reply.request_id = requests.id
             AND reply.cycle_no = requests.cycle_no)""",
-    "what was not answered was not rated": """
+    "what was not answered was not rated": f"""
         SELECT rating.request_id, rating.at::text FROM request_ratings AS rating
         JOIN requests ON requests.id = rating.request_id
         WHERE NOT EXISTS (SELECT FROM request_replies AS reply
           WHERE reply.request_id IN (requests.id, requests.master_id)
             AND reply.sent_at <= rating.at)
           AND NOT EXISTS (SELECT FROM request_events AS event
-            WHERE event.request_id = requests.id AND action = 'unmerge')""",
-    "the request says what its resident said": """
+            WHERE event.request_id = requests.id AND {_PARTED})""",
+    "the request says what its resident said": f"""
         SELECT requests.id, concat_ws(' ', requests.satisfaction, rating.satisfaction,
                                       call_back.satisfaction)
         FROM requests
@@ -140,7 +166,7 @@ INVARIANTS: dict[str, str] = {
                  coalesce(rating.satisfaction, call_back.satisfaction)
             OR requests.solved IS DISTINCT FROM coalesce(rating.solved, call_back.solved))
           AND NOT EXISTS (SELECT FROM request_events AS event
-            WHERE event.request_id = requests.id AND action = 'unmerge')""",
+            WHERE event.request_id = requests.id AND {_PARTED})""",
     # --- clocks ----------------------------------------------------------------------------------
     "every cycle has its two promises": """
         SELECT id, cycle_no::text FROM requests WHERE 2 * cycle_no <> (SELECT count(*)
@@ -206,7 +232,8 @@ INVARIANTS: dict[str, str] = {
         WHERE contact.metric = 'contact' AND reply.metric = 'reply'
           AND contact.started_at = reply.started_at AND contact.due_at > reply.due_at
           AND NOT EXISTS (SELECT FROM request_events AS joined  -- takes over what is due earlier
-            WHERE joined.request_id = contact.request_id AND facts ? 'follower_id')""",
+            WHERE joined.request_id = contact.request_id
+              AND facts ?| array['follower_id', 'inherited_from'])""",
     "a running promise has a rung ahead, or has told its last": """
         SELECT request_id, concat_ws(' ', metric, due_at) FROM request_clocks AS clock
         WHERE metric IN ('contact', 'reply') AND state = 'running' AND next_fire_at IS NULL
@@ -272,7 +299,11 @@ INVARIANTS: dict[str, str] = {
           FROM request_orders AS orders WHERE orders.request_id = requests.id
             AND answered_at IS NULL AND NOT EXISTS (SELECT FROM request_events AS event
               WHERE event.request_id = requests.id AND event.at >= ordered_at
-                AND event.state IN ('withdrawn', 'rejected', 'merged')))""",
+                AND event.version > (SELECT max(made.version) FROM request_events AS made
+                  WHERE made.request_id = requests.id AND made.at = ordered_at
+                    AND (made.action IN ('supervise', 'urge') OR made.facts ? 'inherited_from'))
+                AND (event.state IN ('withdrawn', 'rejected', 'merged')
+                  OR event.state = 'closed' AND event.unit_code IS NULL)))""",
     "an order that waits for its answer has its clock": f"""
         SELECT id, state FROM requests WHERE order_open AND state NOT IN ({_FINAL})
           AND NOT EXISTS (SELECT FROM request_clocks AS clock WHERE clock.request_id = requests.id
@@ -290,7 +321,7 @@ INVARIANTS: dict[str, str] = {
     "nobody is told of a submission twice": """
         SELECT request_id, min(title) FROM inbox_messages WHERE event = 'RequestSubmitted'
         GROUP BY request_id, recipient_id HAVING count(*) > 1""",
-    "nobody is told of more steps than were taken": """
+    "nobody is told of more steps than were taken": f"""
         SELECT told.request_id, told.recipient_id::text FROM (
           SELECT request_id, recipient_id, occurred_at, count(*) AS messages FROM inbox_messages
           WHERE event = 'RequestMoved' GROUP BY request_id, recipient_id, occurred_at) AS told
@@ -298,7 +329,7 @@ INVARIANTS: dict[str, str] = {
         WHERE messages > (SELECT count(*) FROM request_events AS event WHERE event.at = occurred_at
           AND event.request_id IN (requests.id, requests.master_id))
           AND NOT EXISTS (SELECT FROM request_events AS event
-            WHERE event.request_id = requests.id AND action = 'unmerge')""",
+            WHERE event.request_id = requests.id AND {_PARTED})""",
     "no rung waits to be told twice": """
         SELECT (payload->>'request_id')::uuid, min(kind) FROM outbox
         WHERE kind = 'ClockFired' GROUP BY payload HAVING count(*) > 1""",

@@ -22,7 +22,7 @@ async def _broken(hall) -> list[str]:
 
 async def test_two_requests_merged_into_each_other_at_once_make_no_circle(hall):
     first, second = await hall.as_staff("dispatcher"), await hall.as_staff("dispatcher", number=2)
-    for _ in range(10):
+    for _ in range(5):
         one, other = await hall.submit(), await hall.submit()
         answers = await asyncio.gather(*(
             desk.post(

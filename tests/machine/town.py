@@ -1,9 +1,10 @@
 """The application as the machine drives it: from a thread of its own, on the suite's event loop."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Iterable, Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -18,11 +19,13 @@ from app.requests.forms import Form
 from app.requests.steps import STEPS
 from app.tables import metadata
 from tests.city import REQUESTS, Caller, CityHall
+from tests.machine import figures, ledger
 from tests.machine.invariants import BROKEN, LATE
 
 # The city itself, and who is in it; everything else is an example's own.
 _KEPT = frozenset({
-    "units", "sla_policies", "categories", "routing_rules", "calendars", "calendar_days", "grids",
+    "units", "sla_policies", "categories", "routing_rules", "routing_rule_sets",
+    "calendars", "calendar_days", "grids",
     "residents", "staff", "login_sessions", "login_failures",
 })  # fmt: skip
 _EMPTIED = sorted(metadata.tables.keys() - _KEPT)
@@ -45,10 +48,24 @@ _SAMPLE = """
 UPDATE requests SET sampled = true WHERE replied_at IS NOT NULL AND NOT sampled
   AND called_back_at IS NULL AND cycle_no = 1
   AND id = ANY(SELECT id FROM (SELECT id, row_number() OVER (ORDER BY number) AS place
-               FROM requests) AS placed WHERE place % 2 = 1)
+               FROM requests) AS placed WHERE place % 3 <> 0)
+"""
+
+# What was done, by whomever, and where it led. What only tells of a follower is no step.
+_TAKEN = """
+SELECT before, action, state, count(*) FROM (
+  SELECT lag(state) OVER (PARTITION BY request_id ORDER BY version) AS before, action, state,
+    facts ? 'follower_id' AS of_follower
+  FROM request_events) AS step
+WHERE of_follower IS NOT TRUE GROUP BY before, action, state
 """
 
 T = TypeVar("T")
+
+
+class Figures(NamedTuple):
+    told: dict[str, list[int]]
+    counted: dict[str, list[int]]
 
 
 class Town:
@@ -85,8 +102,8 @@ class Town:
 
         return self._run(wake())
 
-    def submit(self, who: str, body: Mapping[str, Any]) -> httpx.Response:
-        return self._run(self.callers[who].post(REQUESTS, body))
+    def submit(self, who: str, body: Mapping[str, Any], key: str) -> httpx.Response:
+        return self._run(self.callers[who].post(REQUESTS, body, key=key))
 
     def act(
         self,
@@ -155,6 +172,7 @@ class Town:
                         actor=SYSTEM,
                         version=None,
                         now=self.now,
+                        job="tried",
                     )
             except AppError as refused:
                 return refused
@@ -175,8 +193,36 @@ class Town:
 
     def broken(self) -> list[str]:
         """The invariants that do not hold, and where."""
-        found = self._run(self._connection.fetch(BROKEN))
-        return [f"{row['sentence']}: {row['id']} {row['detail']}" for row in found]
+
+        async def look() -> list[str]:
+            found = await self._connection.fetch(BROKEN)
+            untold = await self._connection.fetch(ledger.UNTOLD)
+            entries = await self._connection.fetch(ledger.ENTRIES)
+            return [
+                *(f"{row['sentence']}: {row['id']} {row['detail']}" for row in found),
+                *(f"the audit says what happened: {row[0]} {row[1]}" for row in untold),
+                *(f"the chains of the audit hold: {entry}" for entry in ledger.broken(entries)),
+            ]
+
+        return self._run(look())
+
+    def figures(self) -> Figures:
+        """As the service tells them, and as they are counted one by one."""
+
+        async def look() -> Figures:
+            answer = await self.callers["auditor"].get("/api/v1/statistics/satisfaction")
+            lives = await self._connection.fetch(figures.LIVES)
+            counted = figures.counted(lives, self.now)
+            total = answer.json()["total"]
+            told = {name: [total[name]["num"], total[name]["den"]] for name in counted}
+            return Figures(told, counted)
+
+        return self._run(look())
+
+    def taken(self) -> Counter[tuple[str | None, str, str]]:
+        """What was done since the beginning: before, action, after."""
+        rows = self._run(self._connection.fetch(_TAKEN))
+        return Counter({(row[0], row[1], row[2]): row[3] for row in rows})
 
 
 async def people(hall: CityHall) -> dict[str, Caller]:

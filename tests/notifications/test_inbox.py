@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.city import COMMUNITY, GRID, TOWN, point_in
+from tests.city import COMMUNITY, GRID, TOWN, counted_queries, point_in
 
 INBOX = "/api/v1/inbox"
 
@@ -105,6 +105,23 @@ async def test_an_event_is_told_once_however_often_it_is_delivered(hall, people,
     for _ in range(3):
         await hall.work("deliver_outbox")
     assert await titles(people["resident"]) == first
+
+
+async def test_a_batch_costs_as_many_statements_however_many_events_there_are(
+    hall, submit, people, db
+):
+    async def statements(events: int) -> int:
+        for number in range(events):
+            await submit(location=point_in(GRID if number % 2 else COMMUNITY))
+        with counted_queries(db) as sent:
+            await hall.work("deliver_outbox")
+        return len(sent)
+
+    await hall.work("deliver_outbox")
+    assert await statements(2) == await statements(11)
+    with counted_queries(db) as sent:
+        await hall.work("deliver_outbox")
+    assert len(sent) == 1  # nothing to tell
 
 
 async def test_the_inbox_is_paged_marked_and_ones_own(hall, as_resident):

@@ -65,6 +65,26 @@ async def test_every_subscriber_of_a_kind_hears_it_and_it_is_gone(db):
     assert (await db.one_statement(WAITING))["n"] == 0
 
 
+async def test_a_batch_is_told_whole_and_in_the_order_in_which_it_was_written(db):
+    async with db.transaction() as session:
+        for n in range(6):
+            kind = {"action": "sign"} if n % 2 else {}
+            event = (RequestMoved if kind else RequestSubmitted)(
+                request_id=str(uuid4()), number=str(n), at=NOW.isoformat(), state="assigned", **kind
+            )
+            await outbox.record(session, event, now=NOW - timedelta(seconds=n))
+    batches: list[list[str]] = []
+
+    async def note(_session, told, _now) -> None:
+        assert [item.key for item in told] == sorted(item.key for item in told)
+        batches.append([item.event.number for item in told])
+
+    subscribers = {RequestSubmitted: (note,), RequestMoved: (note, hear)}
+    assert await outbox.deliver(db, subscribers, now=NOW, batch=10) == 6
+    assert batches == [["0", "1", "2", "3", "4", "5"]]  # one call, whatever kinds they are
+    assert await heard(db) == ["1", "3", "5"]
+
+
 async def test_many_deliverers_together_tell_everything_once(db):
     numbers = sorted(f"{number:03}" for number in range(200))
     await write(db, *numbers)

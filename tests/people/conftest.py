@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from pydantic import SecretStr
 
 from app.domain.identity import Actor, Permission, Role
-from app.people import endpoints, service
+from app.people import endpoints, logins, service
 from app.people.deps import permit
 from app.people.passwords import PasswordPool, hash_password
 from app.people.service import NewStaff
@@ -121,7 +121,7 @@ def enter(db, settings, passwords, cipher):
     """Log in as staff."""
 
     def enter(username, password=PASSWORD, *, address="192.0.2.7", now=NOW, db=db, **limits):
-        return service.log_in_staff(
+        return logins.log_in_staff(
             db,
             passwords=passwords,
             cipher=cipher,

@@ -15,7 +15,9 @@ async def test_a_new_password_ends_every_session(db, settings, passwords, hire, 
     staff_id = await hire("changer")
     before = await enter("changer")
     async with db.transaction() as session:
-        await service.set_password(session, staff_id, "another good phrase", passwords=passwords)
+        await service.set_password(
+            session, staff_id, "another good phrase", passwords=passwords, now=NOW
+        )
     with pytest.raises(TokenInvalid):
         await Sessions(db, settings.sessions).read(hash_of(before.token), NOW)
     with pytest.raises(InvalidCredentials):
@@ -27,7 +29,7 @@ async def test_a_deactivated_account_is_out_at_once(db, settings, hire, enter):
     staff_id = await hire("leaver")
     before = await enter("leaver")
     async with db.transaction() as session:
-        await service.deactivate(session, staff_id)
+        await service.deactivate(session, staff_id, now=NOW)
     with pytest.raises(TokenInvalid):
         await Sessions(db, settings.sessions).read(hash_of(before.token), NOW)
 
@@ -54,7 +56,7 @@ async def test_a_weak_password_is_refused_with_its_reason(db, passwords, passwor
             new = NewStaff("clerk.zhao", "赵六", Role.ADMIN)
             found = await service.create_staff(session, new, now=NOW)
         with pytest.raises(PasswordTooWeak) as refusal:
-            await service.set_password(session, found, password, passwords=passwords)
+            await service.set_password(session, found, password, passwords=passwords, now=NOW)
     assert [(wrong.pointer, wrong.code) for wrong in refusal.value.errors] == [("/password", code)]
 
 
@@ -95,8 +97,11 @@ async def test_a_whole_city_of_accounts_is_made_at_once(db, password_hash):
     async with db.transaction() as session:
         ids = await service.create_staff_many(session, many, now=NOW)
         assert len(set(ids)) == 2_700
-        found = await queries.leaders_of(session, ["G17", "G2699", "elsewhere"])
-    assert {member.id for member in found} == {ids[17], ids[2_699]}
+        found = await queries.staff_around(
+            session, unit_codes=[], grid_codes=["G17", "G2699", "elsewhere"]
+        )
+    leaders = {member.id for member in found if member.role is Role.GRID_LEADER}
+    assert leaders == {ids[17], ids[2_699]}
 
 
 async def test_those_whom_a_request_concerns_are_found(db, hire):
@@ -108,16 +113,19 @@ async def test_those_whom_a_request_concerns_are_found(db, hire):
     micro = await hire("find-micro", Role.MICRO_GRID_LEADER, grid_code="370281001-M")
     supervisor = await hire("find-supervisor", Role.SUPERVISOR)
     async with db.transaction() as session:
-        await service.deactivate(session, gone)
+        await service.deactivate(session, gone, now=NOW)
 
         def ids(members):
             return {member.id for member in members}
 
         assert ids(await queries.staff_of_unit(session, "FIND")) == {handler, leader}
         assert ids(await queries.staff_of_unit(session, "FIND", [Role.HANDLER])) == {handler}
-        assert ids(await queries.dispatchers_for(session, "370281001")) == {town}
-        assert ids(await queries.dispatchers_for(session, "370281002")) == {city}
-        assert ids(await queries.dispatchers_for(session, None)) == {city}
-        path = ["370281001", "370281001-M"]  # the town's dispatcher is no leader
-        assert ids(await queries.leaders_of(session, path)) == {micro}
+        around = await queries.staff_around(
+            session, unit_codes=["FIND"], grid_codes=["370281001", "370281001-M"]
+        )
+        assert {handler, leader, town, city, micro, supervisor} <= ids(around)
+        assert gone not in ids(around)
+        elsewhere = await queries.staff_around(session, unit_codes=[], grid_codes=["370281002"])
+        assert ids(elsewhere) >= {city, supervisor}  # whom everything concerns
+        assert ids(elsewhere).isdisjoint({handler, leader, town, micro, gone})
         assert ids(await queries.by_role(session, Role.SUPERVISOR)) == {supervisor}

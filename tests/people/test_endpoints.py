@@ -81,6 +81,8 @@ async def test_staff_log_in_and_see_themselves(client, staff):
             "request_read",
             "request_act",
             "personal_reveal",
+            "map_read",
+            "team_read",
         ],
     }
     me = await client.get("/api/v1/me", headers=bearer(login["token"]))
@@ -130,7 +132,7 @@ async def test_a_deactivated_account_is_out_within_a_second(db, make_app, passwo
     async with client_of(await make_app()) as client:
         headers = bearer((await log_in(client, "soon-gone"))["token"])
         async with db.transaction() as session:
-            await service.deactivate(session, staff_id)
+            await service.deactivate(session, staff_id, now=datetime.now(UTC))
         await asyncio.sleep(1.01)
         assert (await client.get("/api/v1/me", headers=headers)).status_code == 401
 

@@ -35,7 +35,7 @@ async def refused(db, password_hash):
     new[1] = NewStaff("without-password", "王五", Role.AUDITOR)
     async with db.transaction() as session:
         ids = await service.create_staff_many(session, new, now=NOW)
-        await service.deactivate(session, ids[2])
+        await service.deactivate(session, ids[2], now=NOW)
 
 
 async def fail(enter, username, times, **where):

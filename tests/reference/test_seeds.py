@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
+from app.audit import queries as audit
 from app.domain import sla
+from app.domain.audit_chain import chain_of
 from app.domain.routing import choose_unit
 from app.domain.sla import ContactMode, ReplyMode
 from app.domain.working_time import OFFICE_WEEK
@@ -23,6 +25,7 @@ from app.reference.seeds import seed
 from app.reference.seeds_calendar import NOTICES
 from app.reference.seeds_city import CATEGORIES, TOWNS
 from app.store.session import Database
+from app.tables import metadata
 from tests.domain import calendars
 
 NOW = datetime(2026, 11, 20, 2, tzinfo=UTC)
@@ -51,6 +54,16 @@ async def test_two_processes_seeding_at_once_take_turns(db: Database) -> None:
 
     await asyncio.gather(start_up(), start_up())
     assert (await queries.load(db)).calendar_version == 1
+
+
+@pytest.mark.parametrize("name", ["units", "sla_policies", "categories", "routing_rules"])
+async def test_what_was_seeded_is_told_once(db: Database, reference: Reference, name: str) -> None:
+    async with db.transaction() as session:
+        await seed(session, now=NOW)
+        rows = await session.scalar(select(func.count()).select_from(metadata.tables[name]))
+    [entry] = await audit.of_chain(db, chain_of(name))
+    assert (entry.action, entry.actor_role) == ("seed_reference", "system")
+    assert len(entry.said()["added"]) == rows
 
 
 async def test_seeding_twice_changes_nothing(db: Database, reference: Reference) -> None:

@@ -100,6 +100,25 @@ async def test_a_part_goes_its_way_and_the_whole_waits_for_it(
     assert request["state"] == "replied"
 
 
+async def test_a_part_goes_on_while_it_is_decided_who_has_the_whole(
+    hall, handler, leader, dispatcher, other_handler, db
+):
+    request = await hall.submit()
+    request = await hall.act(leader, request, "co_assign", **PART)
+    [part] = (await seen(leader, request))["co_tasks"]
+    step = {"co_task_id": part["id"]}
+    request = await hall.act(handler, request, "return", reason_code="not_ours", note="不归我们")
+    assert (await clock_states(db, request))["cotask"] == "running"
+    request = await hall.act(other_handler, request, "co_feedback", **step, step="sign")
+    request = await hall.act(dispatcher, request, "decide_return", decision="triage", note="重派")
+    request = await hall.act(
+        other_handler, request, "co_feedback", **step, step="feed_back", note="已抽干"
+    )
+    assert (request["state"], (await clock_states(db, request))["cotask"]) == ("triage", "met")
+    request = await hall.act(dispatcher, request, "co_feedback", **step, step="confirm")
+    assert (await seen(dispatcher, request))["co_tasks"] == []
+
+
 async def test_a_part_may_be_declined(hall, shared, handler, other_handler):
     request, part = shared
     decline = {"co_task_id": part, "step": "decline"}

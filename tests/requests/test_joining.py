@@ -92,12 +92,11 @@ async def test_a_followers_urge_reaches_the_master(hall, joined, handler, clock)
     assert await refused(first, follower, "urge") == "master_not_urgeable"
 
 
-async def test_who_has_followers_is_not_merged_or_withdrawn(hall, joined, dispatcher, submit):
-    follower, master, _, second = joined
+async def test_who_has_followers_is_not_merged(hall, joined, dispatcher, submit):
+    follower, master, _, _ = joined
     other = await submit()
     into = {"master_id": other["id"]}
     assert await refused(dispatcher, master, "merge", **into) == "no_followers"
-    assert await refused(second, master, "withdraw") == "no_followers"
     for wrong in (follower["id"], other["id"], "01980000-0000-7000-8000-000000000000"):
         assert await refused(dispatcher, other, "merge", master_id=wrong) == "merge_target_invalid"
 

@@ -18,6 +18,7 @@ from tests.requests.doing import (
 )
 
 GRID_MATTER = "other.unsorted"
+WAITS = Statement("SELECT order_open FROM requests WHERE id = :id")
 ENDS = Statement("SELECT state, previous_state FROM requests WHERE id = :id")
 
 
@@ -61,6 +62,20 @@ async def test_what_a_grid_settled_badly_goes_to_a_unit(
     request = await hall.act(dispatcher, request, "decide_reopen", **again, unit_code=UNIT)
     assert (request["state"], request["unit"]["code"]) == ("assigned", UNIT)
     assert (await seen(dispatcher, request))["settled_by_grid"] is False
+
+
+async def test_an_order_that_no_unit_can_answer_ends_with_the_request(
+    hall, submit, as_staff, resident, db
+):
+    leader, supervisor = await as_staff("grid_leader"), await as_staff("supervisor")
+    request = await submit(resident, category_code=GRID_MATTER, location=point_in(GRID))
+    request = await hall.act(leader, request, "contact", method="visit", result="reached")
+    request = await hall.act(leader, request, "settle", **REPLY)
+    request = await hall.act(supervisor, request, "supervise", note="请说明进展")
+    request = await hall.act(resident, request, "rate", **GOOD)
+    assert (await clock_states(db, request))["supervise"] == "cancelled"
+    row = await db.one_statement(WAITS, id=UUID(request["id"]))
+    assert not row["order_open"]  # which would keep it out of the archive for ever
 
 
 # --- another category, another place -------------------------------------------------------------

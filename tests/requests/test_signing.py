@@ -3,7 +3,16 @@
 from itertools import pairwise
 
 from tests.city import NOW, OTHER_UNIT, UNIT
-from tests.requests.doing import buttons, clock_states, clocks, letters, refused, seen, timeline
+from tests.requests.doing import (
+    REPLY,
+    buttons,
+    clock_states,
+    clocks,
+    letters,
+    refused,
+    seen,
+    timeline,
+)
 
 RETURN = {"reason_code": "not_ours", "note": "不归我们"}
 THIRD_UNIT = "transport"
@@ -92,6 +101,50 @@ async def test_from_the_third_return_on_the_supervisor_decides_and_the_unit_keep
     assert await refused(
         dispatcher, request, "transfer", unit_code=OTHER_UNIT, note="再转"
     ) == "hops_left"  # fmt: skip
+
+
+async def test_a_unit_that_gets_what_another_returned_has_time_of_its_own(
+    hall, submit, as_staff, handler, dispatcher, other_handler, resident, db, clock
+):
+    request = await submit(resident)
+    due_at = request["reply_due_at"]
+    assert (await seen(handler, request))["internal_due_at"] is None
+    clock.set("2026-03-03T09:00:00")
+    request = await hall.act(handler, request, "return", **RETURN)
+    clock.set("2026-03-09T15:00:00")  # the last day
+    again = {"decision": "reassign", "unit_code": OTHER_UNIT, "note": "改派"}
+    request = await hall.act(dispatcher, await seen(dispatcher, request), "decide_return", **again)
+    page = await seen(other_handler, request)
+    assert page["internal_due_at"] == "2026-03-12T00:00:00+08:00"  # two working days
+    assert page["reply_due_at"] == due_at == "2026-03-10T00:00:00+08:00"
+    told = await seen(resident, request)
+    assert (told["reply_due_at"], told["internal_due_at"]) == (due_at, None)
+    states = await clock_states(db, request)
+    assert (states["accept"], states["internal"]) == ("running", "running")
+    request = await hall.act(other_handler, request, "sign")
+    request = await hall.act(other_handler, request, "contact", method="phone", result="reached")
+    request = await hall.act(other_handler, request, "ask_info", note="请说明")
+    assert (await clock_states(db, request))["internal"] == "paused"
+    assert (await seen(other_handler, request))["internal_due_at"] is None
+    clock.set("2026-03-11T10:00:00")
+    request = await hall.act(resident, request, "supply", text="好")
+    page = await seen(other_handler, request)
+    assert page["internal_due_at"] == "2026-03-14T00:00:00+08:00"  # both days remained
+    request = await hall.act(other_handler, page, "reply", **REPLY)
+    states = await clock_states(db, request)
+    assert states["internal"] == "met"
+    assert (await seen(other_handler, request))["internal_due_at"] is None
+
+
+async def test_only_a_return_gives_a_unit_time_of_its_own(hall, submit, handler, dispatcher, db):
+    request = await hall.act(handler, await submit(), "return", **RETURN)
+    again = {"decision": "reassign", "unit_code": OTHER_UNIT, "note": "改派"}
+    request = await hall.act(dispatcher, request, "decide_return", **again)
+    # The reply is due later than the two days: that is what the unit has.
+    assert (await seen(dispatcher, request))["internal_due_at"] == request["reply_due_at"]
+    request = await hall.act(dispatcher, request, "transfer", unit_code=UNIT, note="转办")
+    assert (await clock_states(db, request))["internal"] == "cancelled"
+    assert (await seen(dispatcher, request))["internal_due_at"] is None
 
 
 async def test_the_supervisor_leaves_the_first_returns_to_the_desk(

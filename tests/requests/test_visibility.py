@@ -1,20 +1,26 @@
 """Who sees which request, and what of it."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from app.store.session import Statement
 from tests.city import (
     GRID,
     OTHER_GRID,
     OTHER_TOWN,
     OTHER_UNIT,
     REQUESTS,
+    TEXT,
     TOWN,
     point_in,
 )
 
 CONTACT = {"name": "欧阳小明", "phone": "13800138000"}
+LOOKS = Statement("""
+SELECT actor_role, facts ->> 'reason' AS reason FROM audit_entries
+WHERE chain = :id AND action = 'reveal'
+""")
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +103,74 @@ async def test_auditors_and_administrators_see_no_person_no_place_no_words(
         assert secret not in everything
 
 
+NEAR = [
+    ("handler", {}),
+    ("unit_leader", {}),
+    ("grid_leader", {"grid": GRID}),
+    ("micro_grid_leader", {"grid": GRID}),
+]
+
+
 async def test_who_asks_for_confidence_is_hidden_from_unit_and_grid(submit, as_staff, as_resident):
+    place = {**point_in(GRID), "address": "向阳路7号"}
     request = await submit(
-        await as_resident("owner"), location=point_in(GRID), contact=CONTACT, confidential=True
+        await as_resident("owner"), location=place, contact=CONTACT, confidential=True
     )
     path = f"{REQUESTS}/{request['id']}"
-    for role, post in (("handler", {}), ("unit_leader", {}), ("grid_leader", {"grid": GRID})):
+    for role, post in NEAR:
         caller = await as_staff(role, **post)
-        assert (await caller.get(path)).json()["contact"] is None
+        answer = await caller.get(path)
+        page = answer.json()
+        assert page["contact"] is None
+        # They need to know where it is and what; the address may be somebody's own door.
+        assert (page["location"]["latitude"], page["location"]["address"]) == (
+            place["latitude"],
+            None,
+        )
+        assert page["text"] == TEXT
+        everything = answer.text + (await caller.get(f"{path}/timeline")).text
+        everything += (await caller.get(REQUESTS)).text
+        assert [it for it in ("向阳路", "欧阳", "13800138000") if it in everything] == []
+        opened = await caller.post(f"{path}/reveal", {"reason": "上门核实"})
+        assert (opened.status_code, opened.json()["code"]) == (403, "reveal_confidential")
     desk = await as_staff("dispatcher")
-    assert (await desk.get(path)).json()["contact"]["masked"] is True
+    page = (await desk.get(path)).json()
+    assert (page["contact"]["masked"], page["location"]["address"]) == (True, "向阳路7号")
+    owner = await as_resident("owner")
+    assert (await owner.get(path)).json()["location"]["address"] == "向阳路7号"
+
+
+async def test_the_supervisor_opens_the_address_of_what_is_confidential_and_leaves_a_trace(
+    submit, as_staff, as_resident, db
+):
+    place = {**point_in(GRID), "address": "向阳路8号"}
+    request = await submit(location=place, contact=CONTACT, confidential=True)
+    supervisor = await as_staff("supervisor")
+    opened = await supervisor.post(f"{REQUESTS}/{request['id']}/reveal", {"reason": "核对地点"})
+    assert opened.json()["address"] == "向阳路8号"
+    [look] = await db.rows(LOOKS, id=UUID(request["id"]))
+    assert (look["actor_role"], look["reason"]) == ("supervisor", "核对地点")
+
+
+async def test_a_corrected_place_is_seen_by_near_staff_without_its_address(hall, submit, as_staff):
+    request = await submit(location=point_in(GRID), contact=CONTACT, confidential=True)
+    desk, handler = await as_staff("dispatcher"), await as_staff("handler")
+    place = {**point_in(GRID), "address": "村东路3号"}
+    request = await hall.act(desk, request, "reclassify", location=place, note="灯杆在村东路口")
+    answer = await handler.get(f"{REQUESTS}/{request['id']}")
+    assert answer.json()["location"]["address"] is None
+    timeline = (await handler.get(f"{REQUESTS}/{request['id']}/timeline")).text
+    assert ("村东路3号" in timeline, "灯杆在村东路口" in timeline) == (False, True)
+
+
+async def test_what_is_not_confidential_shows_its_address_to_who_goes_there(
+    request_in_grid, as_staff
+):
+    for role, post in NEAR[:3]:
+        page = (
+            await (await as_staff(role, **post)).get(f"{REQUESTS}/{request_in_grid['id']}")
+        ).json()
+        assert page["location"]["address"] == "向阳路7号"
 
 
 @pytest.mark.parametrize("role", ["auditor", "admin"])

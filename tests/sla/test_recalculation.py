@@ -1,20 +1,16 @@
 """A calendar is published: listed before, counted once, told to whom it concerns."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
-from app.requests.city import City
 from app.requests.recalculation import bring_up_to_date
 from app.sla import recalculation
 from app.store.session import Statement
-from tests.city import CHINA, REQUESTS
+from tests.sla.looking import CLOCKS, FIRES, MOVES, city_of, clock_of, local, moves_of, read
 
-CALENDARS = "/api/v1/calendars"
 INBOX = "/api/v1/inbox"
 NEW_YEAR = {
     "year": 2027,
@@ -25,81 +21,12 @@ NEW_YEAR = {
         {"name": "元旦", "date": "2027-01-03", "isOffDay": True},
     ],
 }
-CLOCKS = Statement("""
-SELECT metric, state, due_at, original_due_at, next_level, next_fire_at FROM request_clocks
-WHERE request_id = :id
-""")
-MOVES = Statement("""
-SELECT metric, calendar_version, due_before, due_after FROM request_due_moves
-WHERE request_id = :id ORDER BY calendar_version
-""")
 ROW = Statement("SELECT calendar_version, version, provisional FROM requests WHERE id = :id")
-FIRES = Statement("SELECT metric, level FROM clock_fires WHERE request_id = :id ORDER BY fire_at")
 AUDITED = Statement("""
 SELECT facts->>'calendar_version' AS calendar_version FROM audit_entries
-WHERE chain = :id AND action = 'recalculate'
+WHERE chain = :id AND action = 'recalculate' AND facts->>'job' = 'recalculate_promises'
 """)
 WALK = Statement("SELECT * FROM calendar_recalculations WHERE version = :version")
-
-Publish = Callable[..., Awaitable[dict[str, Any]]]
-
-
-@pytest.fixture
-async def publish(hall, as_staff) -> Publish:
-    """``await publish(off_days=["2026-03-04"])`` → the preview; the process then knows it."""
-    admin = await as_staff("admin")
-
-    async def run(**draft: Any) -> dict[str, Any]:
-        for kind in ("off_days", "work_days"):
-            if kind in draft:
-                draft[kind] = [
-                    day if isinstance(day, dict) else {"day": day, "name": "本市安排"}
-                    for day in draft[kind]
-                ]
-        preview = await admin.post(f"{CALENDARS}/preview", {"draft": draft}, key=None)
-        assert preview.status_code == 200, preview.text
-        seen = preview.json()
-        if not seen["changed"]:
-            return seen
-        form = {name: seen[name] for name in ("draft_hash", "base_version")} | {"draft": draft}
-        answer = await admin.post(CALENDARS, form)
-        assert answer.status_code == 201, answer.text
-        await until_known(hall, answer.json()["version"])
-        return seen
-
-    return run
-
-
-async def until_known(hall, version: int) -> None:
-    for _ in range(500):
-        if hall.app.state.reference.current.calendar_version >= version:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("the new calendar was not heard of")
-
-
-def city_of(hall) -> City:
-    state = hall.app.state
-    return City(state.reference.current, state.grids.current, state.cipher)
-
-
-async def read(caller, request) -> dict[str, Any]:
-    answer = await caller.get(f"{REQUESTS}/{request['id']}")
-    assert answer.status_code == 200
-    return dict(answer.json())
-
-
-async def clock_of(db, request, metric: str = "reply"):
-    rows = await db.rows(CLOCKS, id=UUID(request["id"]))
-    return next(row for row in rows if row["metric"] == metric)
-
-
-def moves_of(preview: dict[str, Any], request: dict[str, Any]) -> list[dict[str, Any]]:
-    return [move for move in preview["moves"] if move["request_id"] == request["id"]]
-
-
-def local(row, name: str) -> str:
-    return row[name].astimezone(CHINA).isoformat()
 
 
 async def test_a_provisional_promise_becomes_firm_once_its_year_is_published(

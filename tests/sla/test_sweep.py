@@ -4,11 +4,12 @@ import asyncio
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from app.requests.city import City
-from app.sla import service as sla
+from app.sla import sweeping
 from app.store.session import Statement
-from tests.city import REQUESTS
+from tests.city import REQUESTS, counted_queries
 
 FIRES = Statement("""
 SELECT metric, level, fire_at, fired_at FROM clock_fires WHERE request_id = :id ORDER BY fire_at
@@ -19,6 +20,14 @@ SELECT payload->>'metric' AS metric, payload->>'level' AS level,
 FROM outbox WHERE kind = 'ClockFired' AND (payload->>'request_id')::uuid = :id
 ORDER BY payload->>'at'
 """)
+MISLAY = text("""
+UPDATE request_clocks SET metric = 'mislaid', next_fire_at = NULL
+WHERE request_id = :id AND metric = 'reply'
+""")
+PUT_BACK = text("""
+UPDATE request_clocks SET metric = 'reply' WHERE request_id = :id AND metric = 'mislaid'
+""")
+HOLD = text("SELECT FROM requests WHERE id = :id FOR UPDATE")
 DUE = Statement("SELECT count(*) AS due FROM request_clocks WHERE next_fire_at <= :now")
 
 
@@ -113,17 +122,90 @@ async def test_many_sweepers_together_tell_everything_once(hall, submit, as_staf
     city = City(state.reference.current, state.grids.current, state.cipher)
 
     async def sweeper() -> None:
-        while True:
-            async with db.transaction() as session:
-                if not await sla.sweep(session, city, now=clock.now, batch=7):
-                    waiting = await db.one_statement(DUE, now=clock.now)
-                    if waiting["due"] == 0:
-                        return
+        while (await db.one_statement(DUE, now=clock.now))["due"]:
+            await sweeping.sweep(db, city, now=clock.now, batch=7)
 
     await asyncio.gather(*(sweeper() for _ in range(4)))
     for request in requests:
         told = await db.rows(TOLD, id=UUID(request["id"]))
         assert [row["level"] for row in told] == ["due_soon_1", "due_soon_2", "breach_1"]
+
+
+async def test_a_batch_costs_as_many_statements_however_many_clocks_are_due(
+    hall, submit, as_staff, clock, db
+):
+    async def statements(day: str, clocks: int) -> int:
+        clock.set(f"{day}T08:00:00")
+        await hall.work("sweep_clocks")  # what is older
+        handler = await as_staff("handler")
+        for _ in range(clocks):
+            await hall.act(handler, await submit(), "sign")
+        clock.set(f"{day}T11:00:00")
+        with counted_queries(db) as sent:
+            await hall.work("sweep_clocks")
+        return len(sent)
+
+    few, many = await statements("2026-05-11", 3), await statements("2026-08-10", 12)
+    assert few == many < 10
+
+
+async def test_an_idle_turn_asks_once(hall, db):
+    await hall.work("sweep_clocks")
+    with counted_queries(db) as sent:
+        await hall.work("sweep_clocks")
+    assert len(sent) == 1
+
+
+async def test_a_step_that_fails_holds_up_nobody_and_is_tried_again(
+    hall, submit, as_staff, clock, db
+):
+    requests = [await submit() for _ in range(3)]
+    broken = {"id": UUID(requests[0]["id"])}
+    async with db.transaction() as session:  # its reply clock is lost: no step can be taken
+        await session.execute(MISLAY, broken)
+    clock.set("2026-03-02T11:30:00")
+    await hall.work("sweep_clocks")
+    supervisor = await as_staff("supervisor")
+
+    async def states() -> list[str]:
+        return [
+            (await supervisor.get(f"{REQUESTS}/{request['id']}")).json()["state"]
+            for request in requests
+        ]
+
+    assert await states() == ["assigned", "in_progress", "in_progress"]
+    assert await db.rows(FIRES, **broken) == []  # what did not happen was not told
+    async with db.transaction() as session:
+        await session.execute(PUT_BACK, broken)
+    await hall.work("sweep_clocks")
+    assert await states() == ["in_progress"] * 3
+
+
+async def test_a_request_that_somebody_holds_is_left_for_the_next_turn(
+    hall, submit, as_staff, clock, fires, db
+):
+    handler = await as_staff("handler")
+    held, free = [await hall.act(handler, await submit(), "sign") for _ in range(2)]
+    clock.set("2026-03-02T12:30:00")
+    async with db.transaction() as session:
+        await session.execute(HOLD, {"id": UUID(held["id"])})
+        await hall.work("sweep_clocks")
+        assert (await fires(held), await fires(free)) == ([], [("contact", "due_soon_1")])
+    await hall.work("sweep_clocks")
+    assert await fires(held) == [("contact", "due_soon_1")]
+
+
+async def test_a_step_of_a_request_that_somebody_holds_waits_for_the_next_turn(
+    hall, submit, clock, fires, db
+):
+    request = await submit()
+    clock.set("2026-03-02T11:30:00")  # nobody signed
+    async with db.transaction() as session:
+        await session.execute(HOLD, {"id": UUID(request["id"])})
+        await hall.work("sweep_clocks")
+        assert await fires(request) == []
+    await hall.work("sweep_clocks")
+    assert await fires(request) == [("accept", "breach_1")]
 
 
 async def test_late_is_late_whether_or_not_anybody_swept(hall, submit, as_staff, clock):

@@ -1,5 +1,6 @@
 """However a request ended, it is counted once and under the right heading."""
 
+from collections.abc import Iterable
 from itertools import chain
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from tests.requests.doing import BAD, GOOD, REPLY, rejected, seen, working
 
 FIGURES = "/api/v1/statistics/satisfaction"
 NAMES = ("received", "closed", "rated", "satisfied", "contact_on_time", "reply_on_time")
+DILIGENT = (*NAMES, "diligent")
 
 
 _mondays = (f"2026-03-{day:02}" for day in (2, 9, 16, 23, 30))
@@ -23,9 +25,9 @@ async def counted(clock, as_staff):
     clock.set(f"{day}T09:30:00")
     auditor = await as_staff("auditor")
 
-    async def figures() -> dict[str, tuple[int, int]]:
+    async def figures(names: Iterable[str] = NAMES) -> dict[str, tuple[int, int]]:
         total = (await auditor.get(FIGURES, params={"from": day, "to": day})).json()["total"]
-        pairs = {name: (total[name]["num"], total[name]["den"]) for name in NAMES}
+        pairs = {name: (total[name]["num"], total[name]["den"]) for name in names}
         return {name: pair for name, pair in pairs.items() if pair != (0, 0)}
 
     return figures
@@ -106,12 +108,35 @@ async def test_trying_often_enough_in_time_is_neither_in_time_nor_late(
         request = await hall.act(handler, request, "contact", method="phone", result="no_answer")
     clock.forward(hours=6)
     assert "contact_on_time" not in await counted()
+    assert (await counted(DILIGENT))["diligent"] == (1, 1)
     late = await hall.act(handler, await submit(), "sign")
     clock.forward(hours=7)
     for _ in range(3):
         late = await hall.act(handler, late, "contact", method="phone", result="no_answer")
         clock.forward(minutes=5)
-    assert (await counted())["contact_on_time"] == (0, 1)
+    after = await counted(DILIGENT)
+    assert (after["contact_on_time"], after["diligent"]) == ((0, 1), (1, 2))
+
+
+async def test_whom_somebody_reached_after_all_is_no_more_a_case_of_diligence(
+    hall, submit, counted, handler, dispatcher, as_resident, clock
+):
+    resident = await as_resident()
+    reached = await hall.act(handler, await submit(), "sign")
+    gone = await hall.act(handler, await submit(resident), "sign")
+    for _ in range(3):
+        clock.forward(hours=1)
+        for request in (reached, gone):
+            request |= await hall.act(
+                handler, request, "contact", method="phone", result="no_answer"
+            )
+    assert (await counted(DILIGENT))["diligent"] == (2, 2)
+    await hall.act(handler, reached, "contact", method="phone", result="reached")
+    after = await counted(DILIGENT)
+    assert (after["contact_on_time"], after["diligent"]) == ((1, 1), (1, 2))
+    await hall.act(resident, gone, "withdraw")  # owed no more
+    after = await counted(DILIGENT)
+    assert (after["contact_on_time"], after["diligent"]) == ((1, 1), (0, 1))
 
 
 async def test_closed_for_want_of_material_is_closed_and_no_answer(

@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.statistics.schemas import SatisfactionOut
+from app.domain.measures import OF_SATISFACTION, Measure
+from app.statistics.schemas import FiguresOut, SatisfactionOut
 from tests.city import (
     COMMUNITY,
     GRID,
@@ -148,4 +149,7 @@ async def test_the_figures_are_for_those_who_audit(as_staff, role):
 
 async def test_every_figure_is_defined_where_all_can_read(as_resident):
     answer = await (await as_resident()).get("/api/v1/statistics/definitions")
-    assert len(answer.json()["items"]) == 6
+    told = answer.json()
+    assert told["definition_version"] == "2026.3"
+    assert [item["code"] for item in told["items"]] == list(Measure)
+    assert set(FiguresOut.model_fields) == set(OF_SATISFACTION)

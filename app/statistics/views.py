@@ -1,0 +1,173 @@
+"""Figures and the requests behind them as the API shows them, with the names of their keys."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from app.domain.identity import BLIND_ROLES, Actor
+from app.domain.matters import KIND_TEXT, Kind
+from app.domain.measures import (
+    BASIS_TEXT,
+    CURRENT_WEIGHTS,
+    DEFINITION_VERSION,
+    DEFINITIONS,
+    WEIGHTS,
+    Measure,
+)
+from app.domain.states import STATE_TEXT, State
+from app.grids.queries import GridIndex
+from app.reference.kinds import UNIT_KIND_TEXT, UnitKind
+from app.reference.queries import Reference
+from app.statistics.dimensions import PLACE_DIGITS, Dimension
+from app.statistics.engine import Cell, Figures, Keys, Query
+from app.statistics.members import Page, Part
+from app.store.session import Columns
+
+Name = Callable[[Dimension, str | None], str]
+_UNDETERMINED = "未确定"
+_CHANNEL_TEXT = {"mini_program": "小程序", "desk": "工作人员代录"}
+
+
+def naming(reference: Reference, grids: GridIndex) -> Name:
+    """How keys are called in the city as it is now; what it no longer knows keeps its code."""
+
+    def name(dimension: Dimension, key: str | None) -> str:
+        if key is None:
+            return _UNDETERMINED
+        if dimension in PLACE_DIGITS:
+            return grids.name_path(key) or key
+        match dimension:
+            case Dimension.UNIT:
+                return reference.units[key].name if key in reference.units else key
+            case Dimension.UNIT_KIND:
+                return UNIT_KIND_TEXT[UnitKind(key)]
+            case Dimension.CATEGORY | Dimension.CATEGORY_LEAF:
+                return reference.categories[key].name if key in reference.categories else key
+            case Dimension.CHANNEL:
+                return _CHANNEL_TEXT.get(key, key)
+            case Dimension.KIND:
+                return KIND_TEXT[Kind(key)]
+            case _:
+                return key
+
+    return name
+
+
+def figures_view(
+    query: Query,
+    found: Figures,
+    before: tuple[Query, Figures] | None,
+    name: Name,
+) -> dict[str, Any]:
+    earlier = before[1] if before else None
+
+    def row(keys: Keys, cells: Mapping[Measure, Cell]) -> dict[str, Any]:
+        return {
+            "keys": list(keys),
+            "names": [name(*pair) for pair in zip(query.group_by, keys, strict=False)],
+            "figures": {measure: asdict(cell) for measure, cell in cells.items()},
+            "before": None if earlier is None else _before(cells, _same(earlier, keys)),
+        }
+
+    return {
+        "definition_version": DEFINITION_VERSION,
+        "weights_version": CURRENT_WEIGHTS.version,
+        "since": query.since,
+        "until": query.until,
+        "before_since": before[0].since if before else None,
+        "before_until": before[0].until if before else None,
+        "group_by": list(query.group_by),
+        "basis": {measure: query.basis_of(measure) for measure in query.measures},
+        "total": row((), found.total),
+        "subtotals": [row(keys, cells) for keys, cells in found.subtotals.items()],
+        "groups": [row(keys, cells) for keys, cells in found.groups.items()],
+    }
+
+
+def _same(earlier: Figures, keys: Keys) -> Mapping[Measure, Cell]:
+    if not keys:
+        return earlier.total
+    return earlier.groups.get(keys) or earlier.subtotals.get(keys) or {}
+
+
+def _before(
+    cells: Mapping[Measure, Cell], earlier: Mapping[Measure, Cell]
+) -> dict[Measure, dict[str, Any]]:
+    told = {}
+    for measure, cell in cells.items():
+        old = earlier.get(measure, Cell())
+        both = cell.value is not None and old.value is not None
+        told[measure] = {
+            "num": old.num,
+            "den": old.den,
+            "value": old.value,
+            "suppressed": old.suppressed,
+            "change": cell.value - old.value if both else None,  # type: ignore[operator]
+        }
+    return told
+
+
+def members_view(
+    page: Page,
+    measure: Measure,
+    part: Part,
+    reference: Reference,
+    actor: Actor,
+) -> dict[str, Any]:
+    return {
+        "measure": measure,
+        "part": part,
+        "total": page.total,
+        "suppressed": page.suppressed,
+        "items": [_member(row, reference, actor) for row in page.rows],
+        "next_cursor": page.next_cursor,
+    }
+
+
+def _member(row: Columns, reference: Reference, actor: Actor) -> dict[str, Any]:
+    unit = reference.units.get(row["unit_code"])
+    category = reference.categories.get(row["category_code"])
+    office_s = row["office_s"]
+    return {
+        **{name: row[name] for name in _AS_IT_IS},
+        "id": str(row["id"]),
+        "state_text": STATE_TEXT[State(row["state"])][0],
+        "unit_name": unit.name if unit else None,
+        "category_name": category.name if category else None,
+        # Who sees figures only sees no place of a single request.
+        "grid_code": None if actor.role in BLIND_ROLES else row["grid_code"],
+        "office_hours": None if office_s is None else round(office_s / 3600, 4),
+        "weight": CURRENT_WEIGHTS.partly_solved if row["partly"] else 1.0,
+    }
+
+
+_AS_IT_IS = (
+    "number", "state", "cycle_no", "kind", "channel", "category_code", "unit_code", "submitted_at",
+    "contact_due_at", "contacted_at", "reply_due_at", "replied_at", "ended_at", "reassigned",
+    "extensions", "reopens", "supervise_level",
+)  # fmt: skip
+
+
+def definitions_view() -> dict[str, Any]:
+    return {
+        "definition_version": DEFINITION_VERSION,
+        "items": [
+            {
+                "code": measure,
+                "name": meaning.name,
+                "numerator": meaning.numerator,
+                "denominator": meaning.denominator,
+                "formula": f"（{meaning.numerator}）÷（{meaning.denominator}）",
+                "unit": meaning.unit,
+                "basis": meaning.basis,
+                "basis_text": BASIS_TEXT[meaning.basis],
+                "clause": meaning.clause,
+                "exclusions": meaning.exclusions,
+                "version": meaning.version,
+                "example": meaning.example,
+                "lower_is_better": meaning.falls,
+            }
+            for measure, meaning in DEFINITIONS.items()
+        ],
+        "weights": [asdict(weights) for weights in WEIGHTS],
+    }
