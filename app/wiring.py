@@ -44,6 +44,7 @@ from app.statistics import publishing as statistics_publishing
 from app.store.session import Database
 from app.teams import doors as team_doors
 from app.teams import endpoints as teams
+from app.teams import photo_doors as team_photos
 from app.web import idempotency, limits
 from app.wechat import endpoints as wechat
 
@@ -61,6 +62,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     teams.router,
     team_doors.router,
     team_doors.public,
+    team_photos.router,
     disclosure.router,
     notifications.router,
     satisfaction.router,
@@ -73,7 +75,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 # Which paths take other bodies than JSON, and how large.
-BODIES = {**grid_administration.BODIES}
+BODIES = {**grid_administration.BODIES, **team_photos.BODIES}
 
 
 def subscribers(settings: Settings) -> outbox.Subscribers:

@@ -16,6 +16,8 @@ _ZONE = ZoneInfo("Asia/Shanghai")
 _PARTS = ("num", "den")
 
 Figure = tuple[Measure, str]
+# What ``/statistics/satisfaction`` tells.
+MEASURES = tuple(Measure(name) for name in FiguresOut.model_fields)
 Figures = Counter[Figure]
 Readings = dict[GroupBy, dict[str | None, Figures]]
 
@@ -130,7 +132,7 @@ def _figures(told: FiguresOut) -> Figures:
     return Counter(
         {
             (measure, part): getattr(getattr(told, measure), part)
-            for measure in Measure
+            for measure in MEASURES
             for part in _PARTS
         }
     )
@@ -196,7 +198,7 @@ def _lines(group_by: GroupBy, before: Readings, after: Readings, driven: Reading
     lines = []
     for key in sorted(keys, key=lambda key: key or ""):
         figures = [side.get(key, nothing) for side in sides]
-        for measure in Measure:
+        for measure in MEASURES:
             for part in _PARTS:
                 counts = (it[measure, part] for it in figures)
                 lines.append(Line(_said(group_by, key), measure.value, part, *counts))

@@ -234,7 +234,7 @@ class Register:
         entry.facts = {
             "kind": self.spec.kind.value,
             "outcome": str(before.get("outcome", outcome)),
-            "version": entry.version,
+            "record_version": entry.version,
             "grid": entry.content["grid_code"],
             "fields": sorted({*(told if isinstance(told, list) else ()), *differ}),
         }

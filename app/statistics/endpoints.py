@@ -1,5 +1,6 @@
 """/statistics over HTTP."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from app.domain.measures import DEFINITION_VERSION, Measure
 from app.grids.deps import Grids
 from app.people.deps import permit
 from app.reference.deps import ReferenceData
-from app.statistics import engine, members, periods, queries, views
+from app.statistics import engine, members, periods, queries, rollups, views
 from app.statistics.dimensions import Dimension, Filters
 from app.statistics.engine import Query
 from app.statistics.schemas import (
@@ -25,6 +26,7 @@ from app.statistics.schemas import (
     StatisticsIn,
     StatisticsOut,
 )
+from app.store.session import Database
 from app.web.asked import Asked
 from app.web.deps import Db, Now
 from app.web.period import Period, span
@@ -74,7 +76,7 @@ async def get_statistics(
     people = None
     if Measure.PER_1000 in query.measures:
         people = await queries.residents(db)
-    found = await engine.figures(db, query, actor=actor, now=now, people=people)
+    found = await _counted(db, query, actor, now, people)
     if asked.ranked:
         found = engine.with_ranks(found)
     earlier = None
@@ -82,8 +84,16 @@ async def get_statistics(
         years = 1 if asked.compare is Comparison.YEAR else 0
         since, until = periods.before(query.since, query.until, query.group_by, years=years)
         past = engine.over(query, since, until)
-        earlier = (past, await engine.figures(db, past, actor=actor, now=now, people=people))
+        earlier = (past, await _counted(db, past, actor, now, people))
     return views.figures_view(query, found, earlier, views.naming(reference, grids))
+
+
+async def _counted(
+    db: Database, query: Query, actor: Actor, now: datetime, people: Mapping[str, int] | None
+) -> engine.Figures:
+    """From sums made before where they say enough, else from the requests: the same figures."""
+    count = rollups.tallies if rollups.covers(query) else None
+    return await engine.figures(db, query, actor=actor, now=now, people=people, count=count)
 
 
 @router.get("/requests", response_model=MembersOut)

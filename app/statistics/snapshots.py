@@ -22,7 +22,7 @@ from app.domain.audit_chain import chain_of
 from app.domain.errors import Conflict, Invalid, NotFound
 from app.domain.identity import Actor, Role
 from app.domain.measures import DEFINITION_VERSION, Measure
-from app.statistics import engine, frozen, queries
+from app.statistics import engine, frozen, queries, rollups
 from app.statistics.dimensions import Dimension, Filters
 from app.statistics.engine import Query
 from app.statistics.frozen import Change, Frozen
@@ -118,7 +118,10 @@ async def compute(
     tables = []
     for group_by in TABLES:
         query = Query(tuple(Measure), group_by, Filters(), since, until)
-        found = await engine.figures(db, query, actor=everybody, now=now, people=people)
+        count = rollups.tallies if rollups.covers(query) else None
+        found = await engine.figures(
+            db, query, actor=everybody, now=now, people=people, count=count
+        )
         tables.append((query, found))
     return frozen.freeze(since, until, tables, name=name, weights=measures.CURRENT_WEIGHTS)
 

@@ -49,16 +49,24 @@ class FieldCipher:
     def encrypt(self, value: str, *, place: str) -> bytes:
         """Return the sealed value. ``place`` names the table and column, and the row too where a
         value must not be moved to another one."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return _VERSION + nonce + self._aead.encrypt(nonce, value.encode(), place.encode())
+        return self.encrypt_bytes(value.encode(), place=place)
 
     def decrypt(self, sealed: bytes, *, place: str) -> str:
+        """Raises: UnreadableValue."""
+        return self.decrypt_bytes(sealed, place=place).decode()
+
+    def encrypt_bytes(self, value: bytes, *, place: str) -> bytes:
+        """The same as ``encrypt``, for what is no text: 29 bytes more than ``value``."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _VERSION + nonce + self._aead.encrypt(nonce, value, place.encode())
+
+    def decrypt_bytes(self, sealed: bytes, *, place: str) -> bytes:
         """Raises: UnreadableValue."""
         if sealed[:1] != _VERSION:
             raise UnreadableValue(UnreadableValue.__doc__)
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
-            return self._aead.decrypt(nonce, body, place.encode()).decode()
+            return self._aead.decrypt(nonce, body, place.encode())
         except InvalidTag:
             raise UnreadableValue(UnreadableValue.__doc__) from None
 

@@ -95,6 +95,19 @@ class MemberRow(Base):
     created_at: Mapped[datetime]
 
 
+class PhotoRow(Base):
+    """The photograph of a leader: a small JPEG made anew from what was sent."""
+
+    __tablename__ = "team_photos"
+
+    member_id: Mapped[UUID] = mapped_column(ForeignKey("team_members.id"), primary_key=True)
+    grid_code: Mapped[str] = mapped_column(
+        _GRID_CODE, ForeignKey("teams.grid_code")
+    )  # the member's
+    jpeg: Mapped[bytes] = mapped_column(LargeBinary)  # sealed, for this row
+    updated_at: Mapped[datetime]
+
+
 class HandoverRow(Base):
     """What was open in a place when its leader changed, for the successor to take note of.
 

@@ -1,7 +1,7 @@
 """Plaques as pages: the sheet to print, what the QR code opens, and what a dead code opens.
 
-No script, nothing from elsewhere: one style sheet inside the page, allowed by its hash, and the QR
-code as a path. The photograph is an empty box on the sheet; photographs are not kept yet.
+No script, nothing from elsewhere: one style sheet inside the page, allowed by its hash, the QR code
+as a path, and the leader's photograph inside the page too. Without one the sheet has an empty box.
 """
 
 import base64
@@ -27,6 +27,7 @@ _pages = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_pages.filters["base64"] = lambda content: base64.b64encode(content).decode()
 _BORDER = 4  # white squares around a QR code (ISO/IEC 18004)
 
 
@@ -53,17 +54,18 @@ class Code:
 
 def sheet(shown: Published, address: str, size: SheetSize) -> Page:
     """The plaque to print, on A4 or A5; its QR code leads to ``address``."""
-    return _page("sheet.html", _style("sheet", size), shown=shown, code=code_of(address))
+    style = _style("sheet", size)
+    return _page("sheet.html", style, _photo(shown), shown=shown, code=code_of(address))
 
 
 def public(shown: Published) -> Page:
     """What the QR code opens."""
-    return _page("public.html", _style("public"), shown=shown)
+    return _page("public.html", _style("public"), _photo(shown), shown=shown)
 
 
 def notice(title: str, text: str) -> Page:
     """Why there is nothing to see."""
-    return _page("notice.html", _style("public"), title=title, text=text)
+    return _page("notice.html", _style("public"), None, title=title, text=text)
 
 
 def code_of(address: str) -> Code:
@@ -91,10 +93,14 @@ def _style(name: str, size: SheetSize | None = None) -> str:
     return "".join((_FOLDER / part).read_text("utf-8") for part in parts)
 
 
-def _page(name: str, style: str, **facts: Any) -> Page:
+def _photo(shown: Published) -> bytes | None:
+    return None if shown.leader is None else shown.leader.photo
+
+
+def _page(name: str, style: str, photo: bytes | None, **facts: Any) -> Page:
     digest = base64.b64encode(sha256(style.encode()).digest()).decode()
     return Page(
-        _pages.get_template(name).render(style=style, zone=SHANGHAI, **facts),
-        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none';"
-        " frame-ancestors 'none'",
+        _pages.get_template(name).render(style=style, zone=SHANGHAI, photo=photo, **facts),
+        f"default-src 'none'; style-src 'sha256-{digest}';{' img-src data:;' if photo else ''}"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     )

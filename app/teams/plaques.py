@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.domain.errors import Conflict, Gone, NotFound
 from app.grids.queries import GridIndex, GridNode
 from app.store.crypto import FieldCipher
-from app.teams import queries, rules
+from app.teams import photos, queries, rules
 from app.teams.kinds import PLAQUE_ID_LENGTH, PlaqueEnd
 from app.teams.models import MemberRow, PlaqueRow, TeamRow
 from app.teams.queries import Personal, PlaceClosed
@@ -64,11 +64,12 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """``name`` None: in office, not published."""
+    """``name`` None: in office, not published. ``photo``: a JPEG, if there is one."""
 
     title: str
     name: str | None
     phone: str | None
+    photo: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +195,16 @@ async def _published(
     present = [row for row in team.members if queries.term_of(row).holds_on(on)]
     known = {row.id: queries.unseal(cipher, row) for row in present if row.published}
     leader = _leader(present, on)
+    photo = None
+    if leader is not None and leader.id in known:
+        photo = await photos.of(session, cipher, leader.id)
     return Published(
         plaque_id=plaque.id,
         grid_code=place.code,
         place=place.name,
         name_path=place.name_path,
         level_text=grids.level_text(place.level, place.code),
-        leader=None if leader is None else _shown_leader(leader, known.get(leader.id)),
+        leader=None if leader is None else _shown_leader(leader, known.get(leader.id), photo),
         others=tuple(
             Shown(
                 title,
@@ -231,10 +235,10 @@ def _leader(members: Sequence[MemberRow], on: date) -> MemberRow | None:
     return next((row for row in members if row.leads and queries.term_of(row).holds_on(on)), None)
 
 
-def _shown_leader(row: MemberRow, known: Personal | None) -> Leader:
+def _shown_leader(row: MemberRow, known: Personal | None, photo: bytes | None) -> Leader:
     if known is None:
         return Leader(row.title, None, None)
-    return Leader(row.title, known.name, known.phone)
+    return Leader(row.title, known.name, known.phone, photo)
 
 
 def _group_line(team: TeamRow | None, known: dict[UUID, Personal]) -> str | None:

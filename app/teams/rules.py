@@ -178,6 +178,6 @@ async def _add(
     )
     if added is None:
         return False
-    facts = {"name": name.value, "version": version, "content": content}
+    facts = {"name": name.value, "rule_version": version, "content": content}
     await audit.append(session, CHAIN, actor=actor, action="set_team_rule", facts=facts, now=now)
     return True

@@ -126,7 +126,7 @@ class Change:
             self.chain,
             actor=self.actor,
             action=action,
-            facts={"grid_code": self.place.code, "version": self.team.version, **facts},
+            facts={"grid_code": self.place.code, "team_version": self.team.version, **facts},
             now=self.now,
         )
 
@@ -199,7 +199,7 @@ async def end(
     Raises:
         MemberNotFound, MemberLeft, TermEmpty, SuccessorNotForLater, and as ``appoint``.
     """
-    row = await _in_office(change, member_id, today)
+    row = await in_office(change, member_id, today)
     if until < row.since:
         raise TermEmpty
     if successor is not None and until > today:
@@ -236,7 +236,7 @@ async def amend(
 
     Raises: MemberNotFound, MemberLeft, LeaderPhoneMissing, DutyUnknown, AccountUnknown.
     """
-    row = await _in_office(change, member_id, today)
+    row = await in_office(change, member_id, today)
     if "name" in said or "phone" in said:
         known = queries.unseal(change.cipher, row)
         personal = Personal(said.get("name") or known.name, said.get("phone", known.phone))
@@ -263,7 +263,7 @@ async def set_party_group(
         raise GroupNotForMicroGrids
     if group is not None:
         try:
-            await _in_office(change, group[1], today)
+            await in_office(change, group[1], today)
         except (MemberNotFound, MemberLeft):
             raise SecretaryNotMember from None
     _set_group(change.team, group)
@@ -333,7 +333,7 @@ def _seal(change: Change, row: MemberRow, personal: Personal) -> None:
     row.phone_index = queries.phone_key(change.cipher, personal.phone)
 
 
-async def _in_office(change: Change, member_id: UUID, today: date) -> MemberRow:
+async def in_office(change: Change, member_id: UUID, today: date) -> MemberRow:
     """In office, or to come into it."""
     row = await queries.member(change.session, change.place.code, member_id)
     if row.until is not None and row.until <= max(today, row.since):

@@ -257,13 +257,15 @@ class Door:
         return _handing_on(body, receive)
 
     def _rule(self, path: str, media_type: bytes) -> BodyRule:
+        also = ""
         for prefix, rule in self._bodies:
             if path.startswith(prefix):
                 if media_type.partition(b";")[0].strip().lower() in rule.media_types:
                     return rule
+                also = "、".join(sorted(kind.decode() for kind in rule.media_types))
                 break
         if media_type != b"application/json" and _JSON.fullmatch(media_type) is None:
-            raise MediaTypeUnsupported
+            raise MediaTypeUnsupported(f"此处也接受 {also}。" if also else None)
         return self._json
 
 

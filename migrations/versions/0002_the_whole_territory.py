@@ -1079,6 +1079,20 @@ def upgrade() -> None:
         postgresql_where=sa.text("acknowledged_at IS NULL AND superseded_at IS NULL"),
     )
     op.create_table(
+        "team_photos",
+        sa.Column("member_id", sa.Uuid(), nullable=False),
+        sa.Column("grid_code", sa.Text(collation="C"), nullable=False),
+        sa.Column("jpeg", sa.LargeBinary(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["grid_code"], ["teams.grid_code"], name=op.f("fk_team_photos_grid_code_teams")
+        ),
+        sa.ForeignKeyConstraint(
+            ["member_id"], ["team_members.id"], name=op.f("fk_team_photos_member_id_team_members")
+        ),
+        sa.PrimaryKeyConstraint("member_id", name=op.f("pk_team_photos")),
+    )
+    op.create_table(
         "registry_residences",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("house_id", sa.Uuid(), nullable=False),
@@ -1329,6 +1343,7 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("ix_registry_residences_house_id"), table_name="registry_residences")
     op.drop_table("registry_residences")
+    op.drop_table("team_photos")
     op.drop_index(
         "uq_team_handovers_pending",
         table_name="team_handovers",

@@ -93,7 +93,7 @@ CHAINS: dict[str, Callable[[Line], UUID]] = {
         _of_record,
     ),
     **dict.fromkeys(
-        ("plaques", "team_handovers", "team_members", "teams"),
+        ("plaques", "team_handovers", "team_members", "team_photos", "teams"),
         lambda line: chain_of(f"team:{line['grid_code']}"),
     ),
     "team_rules": lambda _: chain_of("team_rules"),

@@ -124,7 +124,9 @@ OF_REGISTERS = frozenset(name for name in metadata.tables if name.startswith("re
     "registry_collections"
 }
 
-OF_TEAMS = frozenset({"plaques", "team_handovers", "team_members", "team_rules", "teams"})
+OF_TEAMS = frozenset(
+    {"plaques", "team_handovers", "team_members", "team_photos", "team_rules", "teams"}
+)
 
 # place → the tables whose change there has an entry in the same transaction.
 AUDITED: dict[str, frozenset[str]] = {
@@ -169,6 +171,7 @@ AUDITED: dict[str, frozenset[str]] = {
     "app/statistics/exporting.py": frozenset({"statistics_exports"}),
     "app/statistics/snapshots.py": frozenset({"figure_snapshots"}),
     "app/teams/handovers.py": OF_TEAMS,
+    "app/teams/photos.py": OF_TEAMS,
     "app/teams/plaques.py": OF_TEAMS,
     "app/teams/rules.py": OF_TEAMS,
     "app/teams/service.py": OF_TEAMS,

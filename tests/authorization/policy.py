@@ -230,6 +230,12 @@ RULES: dict[str, Rule] = {
     "POST /teams/{code}/plaque":       of_role(ADMIN, answers=TRIED, path=_TEAM),
     "POST /teams/{code}/plaque/revoke": of_role(ADMIN, answers=TRIED, path=_TEAM),
     "GET /teams/{code}/plaque/sheet":  of_role(STAFF, answers=frozenset({404}), path=_TEAM),
+    "GET /teams/photos/{member_id}":   of_role(
+        STAFF, answers=frozenset({404}), path={"member_id": _NOBODY_ID}),
+    "PUT /teams/photos/{member_id}":   of_role(
+        ADMIN, answers=TRIED, path={"member_id": _NOBODY_ID}),
+    "DELETE /teams/photos/{member_id}": of_role(
+        ADMIN, answers=frozenset({404}), path={"member_id": _NOBODY_ID}),
     "GET /teams/plaques/{plaque_id}":  to_all(
         answers=frozenset({404}), path={"plaque_id": "0000000000"}),
 

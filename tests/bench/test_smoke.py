@@ -135,5 +135,5 @@ def test_a_tiny_run_measures_everything(tmp_path: Path):
     assert measured["locate a point, µs"] > 0
     assert measured["empty folder to the first 201, s"] > 0
     assert "create: of pgbench's speed" in measured
-    assert measured["idle tick at 2,400 pending, µs"] > 0
+    assert any(what.startswith("idle tick at ") and us > 0 for what, us in measured.items())
     assert told["machine"]["cores"] >= 1

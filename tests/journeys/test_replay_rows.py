@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.replay_figures import Driven, Line, Tally, compare
+from app.cli.replay_figures import MEASURES, Driven, Line, Tally, compare
 from app.cli.replay_lives import DEMO_AREA, Dice, Life, Moment, Outcome, Reach, Return, Ruling
 from app.cli.replay_rows import FileBroken, Row, count, read
 from app.domain.measures import Measure
@@ -120,7 +120,9 @@ def test_what_was_done_late_is_done_but_not_in_time():
     at = NOON + timedelta(days=8)
     tally.add(Driven(request(contacted_at=at, replied_at=at), reached=True, replied=True, score=2))
     figures = tally.as_of(at)[GroupBy.NONE][None]
-    assert {measure: (figures[measure, "num"], figures[measure, "den"]) for measure in Measure} == {
+    assert {
+        measure: (figures[measure, "num"], figures[measure, "den"]) for measure in MEASURES
+    } == {
         Measure.RECEIVED: (1, 1),
         Measure.CLOSED: (0, 1),
         Measure.RATED: (1, 1),

@@ -28,7 +28,7 @@ class Read(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "rect", "path"):
+        if tag not in ("meta", "rect", "path", "img"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):

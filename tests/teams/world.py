@@ -1,6 +1,11 @@
 """Short ways to put people into teams of the small city."""
 
+from io import BytesIO
 from typing import Any
+from uuid import uuid4
+
+import httpx
+from PIL import Image
 
 from tests.city import GRID, Caller
 
@@ -36,6 +41,31 @@ async def change(
     return dict(answer.json())
 
 
+def picture(kind: str = "JPEG", size: tuple[int, int] = (60, 80), **options: Any) -> bytes:
+    """A file with a picture: green, or ``colour``, of mode RGB or ``mode``."""
+    made = BytesIO()
+    colour, mode = options.pop("colour", (0, 128, 0)), options.pop("mode", "RGB")
+    Image.new(mode, size, colour).save(made, kind, **options)
+    return made.getvalue()
+
+
+async def photo(
+    caller: Caller, member_id: str, content: bytes | None = None, **asked: Any
+) -> httpx.Response:
+    """Set the photograph of a member to ``content``, or with ``method`` "DELETE" take it away;
+    ``kind``: the media type, ``version``: of the team, ``key``."""
+    headers = {
+        "Idempotency-Key": asked.pop("key", None) or uuid4().hex,
+        "If-Match": f'"{asked.pop("version")}"',
+    }
+    method = asked.pop("method", "PUT")
+    if method == "PUT":
+        headers["Content-Type"] = asked.pop("kind", "image/jpeg")
+    path = f"{TEAMS}/photos/{member_id}"
+    sent = content if method == "PUT" else None
+    return await caller.request(method, path, content=sent, headers=headers, **asked)
+
+
 def codes(answer: dict[str, Any]) -> list[str]:
     """The codes of the warnings."""
     return [warning["code"] for warning in answer["warnings"]]
@@ -51,7 +81,11 @@ async def a_team_lives(admin: Caller, successor: Caller, code: str = GRID) -> No
     path = f"/members/{first['member_id']}"
     await change(admin, f"{path}/amend", {"duties": ["service"]}, code=code)
     group = {"name": "第一党小组", "secretary_id": first["member_id"], "since": SINCE}
-    await change(admin, "/party-group", {"group": group}, code=code)
+    version = (await change(admin, "/party-group", {"group": group}, code=code))["version"]
+    for at, step in enumerate(("PUT", "PUT", "DELETE"), version):
+        content = picture() if step == "PUT" else None
+        answer = await photo(admin, first["member_id"], content, method=step, version=at)
+        assert answer.status_code == 200, answer.text
     await change(admin, "/plaque", code=code)
     heir = person(name="李四", staff_id=str(successor.id), published=True)
     ended = await change(admin, f"{path}/end", {"until": TODAY, "successor": heir}, code=code)
