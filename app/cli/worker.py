@@ -33,6 +33,9 @@ def worker() -> None:
 
 async def _run() -> bool:
     """The application's own start and end, with the time between for the jobs."""
+    stop = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):  # also while it starts
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     config = uvicorn.Config(
         _APPLICATION, factory=True, lifespan="on", log_config=None, log_level="warning"
     )
@@ -41,9 +44,6 @@ async def _run() -> bool:
     await lifespan.startup()
     if lifespan.should_exit:
         return False
-    stop = asyncio.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     say("the jobs are running")
     await stop.wait()
     say("stopping")

@@ -3,6 +3,7 @@
 import base64
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +62,13 @@ def test_it_does_not_migrate_by_itself(environment: dict[str, str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+def hears_sigterm(pid: int) -> bool:
+    """Whether a process has got as far as to take SIGTERM in its own hands."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) & 1 << (signal.SIGTERM - 1))
+
+
 def test_migrated_and_seeded_it_starts_without_the_demo(environment: dict[str, str]) -> None:
     assert lianxin(environment, "migrate").returncode == 0
     demo = lianxin(environment, "seed")
@@ -85,6 +93,8 @@ def test_migrated_and_seeded_it_starts_without_the_demo(environment: dict[str, s
                         break
                 except httpx.HTTPError:
                     time.sleep(0.1)
+            while not hears_sigterm(started[1].pid) and time.monotonic() < until:
+                time.sleep(0.1)  # before that it would die of it, as any program does
             assert http.get("/docs").status_code == 404
             assert not (Path(environment["LIANXIN_DATA"]) / "demo.json").exists()
             assert not (Path(environment["LIANXIN_DATA"]) / "secrets.json").exists()
