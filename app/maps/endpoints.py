@@ -30,6 +30,7 @@ from app.maps.schemas import (
     RequestPointsIn,
 )
 from app.people.deps import permit
+from app.requests.queries import Filters
 from app.store.session import Database
 from app.web.asked import Asked
 from app.web.deps import Db, Now
@@ -109,7 +110,9 @@ async def get_figures(
 ) -> Response:
     """One figure for each place of a level: what a map is coloured by."""
     submitted_from, submitted_to = span(asked.first, asked.last)
-    which = queries.Asked(asked.category, submitted_from, submitted_to)
+    which = Filters(
+        category_code=asked.category, submitted_from=submitted_from, submitted_to=submitted_to
+    )
     values = await _values(db, asked, which, actor, now)
     return _json(
         {
@@ -124,7 +127,7 @@ async def get_figures(
 
 
 async def _values(
-    db: Database, asked: LayerIn, which: queries.Asked, actor: Actor, now: datetime
+    db: Database, asked: LayerIn, which: Filters, actor: Actor, now: datetime
 ) -> dict[str, queries.Value]:
     level = asked.level
     match asked.layer:
@@ -157,7 +160,12 @@ async def get_request_points(
     if actor.role in BLIND_ROLES:
         raise PointsNotForRole
     submitted_from, submitted_to = span(asked.first, asked.last)
-    which = queries.Asked(asked.category, submitted_from, submitted_to, tuple(asked.state))
+    which = Filters(
+        states=tuple(asked.state),
+        category_code=asked.category,
+        submitted_from=submitted_from,
+        submitted_to=submitted_to,
+    )
     box = asked.box()
     places = atlas.touched(box)
     found = await queries.points(

@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
 from asyncpg import Record
 
 from app.domain.identity import Actor
 from app.domain.measures import ratio
 from app.domain.satisfaction import SATISFIED_FROM
-from app.domain.states import State
 from app.grids.kinds import CODE_DIGITS, GridLevel
 from app.maps.atlas import Box
 from app.maps.schemas import Layer
 from app.requests import queries as requests
+from app.requests.queries import Filters
 from app.store.session import Database, Statement
 
 MOST_POINTS = 5_000
@@ -29,16 +28,6 @@ _SQUARES = 40
 MOST_PLACES = 400
 
 Value = tuple[int, int | None, float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which requests. Times are instants, [submitted_from, submitted_to)."""
-
-    category_code: str | None = None
-    submitted_from: datetime | None = None
-    submitted_to: datetime | None = None
-    states: tuple[State, ...] = ()
 
 
 # Layers that count requests; the others are of the registers.
@@ -68,13 +57,13 @@ async def layer(
     db: Database,
     shown: Layer,
     level: GridLevel,
-    asked: Asked,
+    asked: Filters,
     *,
     actor: Actor,
     now: datetime,
 ) -> dict[str, Value]:
     """Return code → (numerator, denominator, value) for places where there is something to say."""
-    where, values = _conditions(asked, actor)
+    where, values = requests.narrowed(requests.listed_for(actor), asked, now=now)
     if shown in (Layer.OPEN, Layer.OVERDUE):
         where.append(requests.IS_OPEN)
     if shown is Layer.OVERDUE:
@@ -121,7 +110,7 @@ GROUP BY floor(requests.longitude / :square::float8), floor(requests.latitude / 
 async def points(
     db: Database,
     box: Box,
-    asked: Asked,
+    asked: Filters,
     *,
     only_open: bool,
     places: Sequence[str] | None,
@@ -134,7 +123,7 @@ async def points(
         places: the grids that reach into the box, where they are few; then only theirs are read.
     """
     west, south, east, north = box
-    where, values = _conditions(asked, actor)
+    where, values = requests.narrowed(requests.listed_for(actor), asked, now=now)
     where.append(
         "requests.longitude BETWEEN :west AND :east AND requests.latitude BETWEEN :south AND :north"
     )
@@ -156,22 +145,3 @@ def square_of(box: Box) -> float:
     """The side of a cluster's square, in degrees."""
     west, south, east, north = box
     return max(east - west, north - south) / _SQUARES
-
-
-def _conditions(asked: Asked, actor: Actor) -> tuple[list[str], dict[str, Any]]:
-    scope = requests.listed_for(actor)
-    where, values = [scope.where], dict(scope.values)
-    if asked.category_code is not None:
-        where.append(
-            "(requests.category_code = :category OR starts_with(requests.category_code, :below))"
-        )
-        values |= {"category": asked.category_code, "below": asked.category_code + "."}
-    if asked.submitted_from is not None:
-        where.append("requests.submitted_at >= :submitted_from")
-        values["submitted_from"] = asked.submitted_from
-    if asked.submitted_to is not None:
-        where.append("requests.submitted_at < :submitted_to")
-        values["submitted_to"] = asked.submitted_to
-    if asked.states:
-        where.append(requests.in_states(asked.states))
-    return where, values

@@ -235,22 +235,8 @@ ORDER BY requests.submitted_at DESC, requests.id DESC LIMIT :limit
 """)  # noqa: S608 - `where` is put together from the fixed conditions below
 
 
-async def page(
-    db: Database,
-    filters: Filters,
-    *,
-    actor: Actor,
-    limit: int,
-    cursor: str | None,
-    now: datetime,
-) -> tuple[Sequence[asyncpg.Record], str | None]:
-    """Return up to ``limit`` rows, newest first, and the cursor of what follows.
-
-    Raises: CursorInvalid, SampleForbidden.
-    """
-    if filters.sampled and actor.role not in CALLERS:
-        raise SampleForbidden
-    scope = with_co_tasks_for(actor) if filters.co else listed_for(actor)
+def narrowed(scope: Scope, filters: Filters, *, now: datetime) -> tuple[list[str], dict[str, Any]]:
+    """The conditions of ``scope`` and ``filters`` on ``requests``, and their parameters."""
     conditions, values = [scope.where], dict(scope.values)
     if filters.sampled:
         conditions.append(_TO_CALL)
@@ -277,6 +263,26 @@ async def page(
     if filters.submitted_to is not None:
         conditions.append("requests.submitted_at < :submitted_to")
         values["submitted_to"] = filters.submitted_to
+    return conditions, values
+
+
+async def page(
+    db: Database,
+    filters: Filters,
+    *,
+    actor: Actor,
+    limit: int,
+    cursor: str | None,
+    now: datetime,
+) -> tuple[Sequence[asyncpg.Record], str | None]:
+    """Return up to ``limit`` rows, newest first, and the cursor of what follows.
+
+    Raises: CursorInvalid, SampleForbidden.
+    """
+    if filters.sampled and actor.role not in CALLERS:
+        raise SampleForbidden
+    scope = with_co_tasks_for(actor) if filters.co else listed_for(actor)
+    conditions, values = narrowed(scope, filters, now=now)
     if cursor is not None:
         conditions.append("(requests.submitted_at, requests.id) < (:after_at, :after_id)")
         values["after_at"], values["after_id"] = _read_cursor(cursor)

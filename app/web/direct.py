@@ -129,8 +129,8 @@ def _callable(path: str, need: Dependant) -> Callable[[HttpRequest], Awaitable[A
         raise CannotGoDirect(f"{path}: {call} is not async")
     if need.request_param_name is None:
         raise CannotGoDirect(f"{path}: {call} does not take the HTTP request")
-    bound: Callable[[HttpRequest], Awaitable[Any]] = getattr(call, "__call__", call)  # noqa: B004
-    return call if inspect.iscoroutinefunction(call) else bound
+    checked: Callable[[HttpRequest], Awaitable[Any]] = call
+    return checked
 
 
 def _check_shadows(patterns: Sequence[DirectRoute], routes: Sequence[BaseRoute]) -> None:
