@@ -96,13 +96,12 @@ def _before(
     told = {}
     for measure, cell in cells.items():
         old = earlier.get(measure, Cell())
-        both = cell.value is not None and old.value is not None
         told[measure] = {
             "num": old.num,
             "den": old.den,
             "value": old.value,
             "suppressed": old.suppressed,
-            "change": cell.value - old.value if both else None,  # type: ignore[operator]
+            "change": None if cell.value is None or old.value is None else cell.value - old.value,
         }
     return told
 
