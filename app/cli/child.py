@@ -2,8 +2,9 @@
 
 Started by its path and not as ``app.cli.child``, so that it loads the application and none of the
 commands. Its standard input is a pipe that the parent holds. The parent starts it early; it loads
-the libraries while the parent prepares the database, then waits for one line: its environment,
-as JSON. When the parent dies, however it dies, the pipe ends and the child stops by itself.
+the application's files while the parent prepares the database, then waits for one line: its
+environment, as JSON. When the parent dies, however it dies, the pipe ends and the child stops by
+itself.
 """
 
 import argparse
@@ -15,22 +16,6 @@ import socket
 import threading
 
 import uvicorn
-
-# What takes long to load and looks at no environment (prometheus_client does, at its import).
-_LIBRARIES = (
-    "argon2",
-    "asyncpg",
-    "cryptography.hazmat.primitives.ciphers.aead",
-    "fastapi",
-    "httptools",
-    "httpx",
-    "pydantic_settings",
-    "shapely",
-    "sqlalchemy.dialects.postgresql.asyncpg",
-    "sqlalchemy.ext.asyncio",
-    "structlog",
-    "uvloop",
-)
 
 
 def told_to_go() -> bool:
@@ -63,8 +48,7 @@ def main() -> None:
     parser.add_argument("--socket", type=int, required=True, help="inherited listening socket")
     parser.add_argument("--grace", type=int, default=20, help="seconds for running requests")
     given = parser.parse_args()
-    for library in _LIBRARIES:
-        importlib.import_module(library)
+    importlib.import_module(given.application.partition(":")[0])
     if not told_to_go():
         return
     follow_parent()

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -26,12 +27,16 @@ class ChildrenKeepDying(RuntimeError):
 
 @dataclass(slots=True)
 class Child:
-    """One application on one socket, which waits until it is told to ``go``."""
+    """One application on one socket, which waits until it is told to ``go``.
+
+    ``known``: of its environment what is no secret and is looked at while it loads.
+    """
 
     name: str
     application: str
     listener: socket.socket
     grace_s: int
+    known: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
@@ -47,6 +52,7 @@ class Child:
                 *(f"--socket={descriptor}", f"--grace={self.grace_s}"),
             ],
             stdin=subprocess.PIPE,  # held open as long as we live
+            env={**os.environ, **self.known},
             pass_fds=[descriptor],
             start_new_session=True,  # a Ctrl-C of the terminal is for the parent, who keeps order
         )

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.cli import grids, history, registry
 from app.cli.place import configured, in_transaction, read_json, say
 from app.domain.working_time import SHANGHAI
 from app.reference import service as reference
@@ -17,6 +18,10 @@ from app.sla import recalculation
 from app.sla.recalculation import Consequences
 
 commands = typer.Typer(help="Import a file; all of it or nothing.", no_args_is_help=True)
+commands.command("grids")(grids.import_grids)
+commands.command("legacy-units")(grids.import_legacy_units)
+commands.command("requests")(history.import_requests)
+commands.command("registry")(registry.import_registry)
 _MOVES_SAID = 20
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 

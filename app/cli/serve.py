@@ -10,6 +10,7 @@ import http.client
 import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -25,9 +26,9 @@ from pydantic import SecretStr
 from app.cli import banner, demo
 from app.cli.checks import refuse_unsafe
 from app.cli.family import Child, ChildrenKeepDying, Family
+from app.cli.founding import demo_log_ins, seed_city
 from app.cli.migrate import migrate_or_fail
 from app.cli.place import Keys, configured, fail, said, say
-from app.cli.seed import demo_log_ins, seed_city
 from app.settings import Settings
 from app.store.embedded import EmbeddedPostgres
 from app.store.programs import EmbeddedPostgresError, StartCancelled
@@ -75,7 +76,8 @@ class Service:
         # The children may not share our working directory for ever.
         self.settings = settings.model_copy(update={"data": settings.data.absolute()})
         self._empty = empty
-        self._metrics = self.settings.data / "metrics"
+        # Not in the data folder: that may be another's, which only the database's lock tells.
+        self._metrics = Path(tempfile.mkdtemp(prefix="lianxin-metrics-"))
         self._told_to_stop = threading.Event()
         self._signals = 0
         self._database: EmbeddedPostgres | None = None
@@ -86,6 +88,7 @@ class Service:
         for sign in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sign, self._on_signal)
         with ExitStack() as open_things:
+            open_things.callback(shutil.rmtree, self._metrics, ignore_errors=True)
             listener = open_things.enter_context(self._listen())
             database = open_things.enter_context(ExitStack())  # closed after the children
             fake_url = self._start_children(listener, open_things)
@@ -189,7 +192,12 @@ class Service:
         self._family.add(
             *(
                 Child(
-                    f"worker-{number}", _APPLICATION, listener, self.settings.web.shutdown_grace_s
+                    f"worker-{number}",
+                    _APPLICATION,
+                    listener,
+                    self.settings.web.shutdown_grace_s,
+                    # prometheus_client looks for it at its import.
+                    {"PROMETHEUS_MULTIPROC_DIR": str(self._metrics)},
                 )
                 for number in range(1, self.settings.web.workers + 1)
             )
@@ -201,8 +209,6 @@ class Service:
     ) -> dict[str, str]:
         """What the children must know besides what we were given ourselves."""
         settings = self.settings
-        shutil.rmtree(self._metrics, ignore_errors=True)
-        self._metrics.mkdir(mode=0o700)
         host, port = listener.getsockname()[:2]
         environment = {
             "DATABASE_URL": url,
@@ -212,7 +218,6 @@ class Service:
             "LIANXIN_WEB__PORT": str(port),
             "LIANXIN_WEB__WORKERS": str(settings.web.workers),
             "LIANXIN_JOBS__ENABLED": str(settings.jobs.enabled).lower(),
-            "PROMETHEUS_MULTIPROC_DIR": str(self._metrics),
         }
         if fake_url is not None:
             environment |= {

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+import orjson
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -184,6 +185,19 @@ async def forget_old_logins(session: AsyncSession, *, now: datetime) -> int:
 # --- accounts of the staff -----------------------------------------------------------------------
 
 
+# As one value: with thousands of accounts, a parameter for each column of each takes a second.
+_HIRE = text("""
+INSERT INTO staff (id, username, password_hash, display_name, role, unit_code, grid_code, active,
+  created_at, session_epoch)
+SELECT id, username, password_hash, display_name, role, unit_code, grid_code, active, created_at,
+  session_epoch
+FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (id uuid, username text, password_hash text,
+  display_name text, role text, unit_code text, grid_code text, active bool,
+  created_at timestamptz, session_epoch int)
+ON CONFLICT (username) DO NOTHING RETURNING username
+""")
+
+
 async def create_staff(
     session: AsyncSession, new: NewStaff, *, actor: Actor = SYSTEM, now: datetime
 ) -> UUID:
@@ -222,14 +236,7 @@ async def create_staff_many(
         )
     for start in range(0, len(rows), _MANY):
         part = rows[start : start + _MANY]
-        made = set(
-            await session.scalars(
-                upsert(Staff)
-                .values(part)
-                .on_conflict_do_nothing(index_elements=[Staff.username])
-                .returning(Staff.username)
-            )
-        )
+        made = set(await session.scalars(_HIRE, {"rows": orjson.dumps(part).decode()}))
         if len(made) < len(part):
             taken = next(row for row in part if row["username"] not in made)
             raise UsernameTaken(f"用户名：{taken['username']}")

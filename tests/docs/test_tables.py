@@ -60,6 +60,8 @@ WORDS = {
 }
 
 both = pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.name)
+_GROUP: Any = typer.main.get_command(cli)
+COMMANDS = {name: _GROUP.get_command(None, name) for name in _GROUP.list_commands(None)}
 
 
 # --- settings ------------------------------------------------------------------------------------
@@ -119,7 +121,7 @@ def test_variables_are_the_ones_that_are_read(monkeypatch: pytest.MonkeyPatch) -
 
 @both
 def test_the_options_of_run_are_all_told(readme: Path) -> None:
-    serve = typer.main.get_command(cli).commands["serve"]  # type: ignore[attr-defined]
+    serve = COMMANDS["serve"]
     options = {option for parameter in serve.params for option in parameter.opts}
     told = {
         cells[0].strip("`").split()[0]
@@ -132,7 +134,7 @@ def test_the_options_of_run_are_all_told(readme: Path) -> None:
 @both
 def test_every_command_is_named(readme: Path) -> None:
     text = readme.read_text("utf-8")
-    for name, command in typer.main.get_command(cli).commands.items():  # type: ignore[attr-defined]
+    for name, command in COMMANDS.items():
         inner = getattr(command, "commands", None)
         names = [f"{name} {verb}" for verb in inner] if inner else [name]
         assert all(f"`{full}`" in text for full in names), name
