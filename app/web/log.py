@@ -5,8 +5,11 @@ the type and our own frames are told, never its message: messages quote values. 
 what libraries log through ``logging``: their templates are told, not the values filled in.
 """
 
+import asyncio
+import atexit
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -38,7 +41,9 @@ _MAX_FRAMES = 12
 _HOUSE = Path(__file__).resolve().parents[1]
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
+_KEEP_S = 0.2
 _access_to: Callable[[bytes], object] | None = None
+_kept: deque[bytes] = deque()
 
 
 def configure(level: str = "info") -> None:
@@ -73,7 +78,11 @@ def configure(level: str = "info") -> None:
 
 
 def access(request_id: str, method: str, route: str, status: int, duration_ms: float) -> None:
-    """One line for one HTTP request. Beside structlog, because it is written for every request."""
+    """One line for one HTTP request. Beside structlog, because it is written for every request.
+
+    It leaves with others, at most ``_KEEP_S`` later: a system call for each would cost more than
+    the line. Whatever else is told goes after it at once.
+    """
     if _access_to is not None:
         line = {
             "time": datetime.now(UTC),
@@ -85,7 +94,19 @@ def access(request_id: str, method: str, route: str, status: int, duration_ms: f
             "status": status,
             "duration_ms": duration_ms,
         }
-        _access_to(orjson.dumps(line, option=_OPTIONS))
+        _kept.append(orjson.dumps(line, option=_OPTIONS))
+        if len(_kept) == 1:
+            try:
+                asyncio.get_running_loop().call_later(_KEEP_S, flush)
+            except RuntimeError:  # nobody runs who would come back to it
+                flush()
+
+
+@atexit.register
+def flush() -> None:
+    """Write the access lines that wait."""
+    if _kept and _access_to is not None:
+        _access_to(b"")
 
 
 def frames(error: BaseException) -> list[str]:
@@ -149,7 +170,10 @@ def _writer() -> Callable[[bytes], object]:
     out = sys.stdout.buffer
 
     def write(line: bytes) -> None:
-        out.write(line)
+        lines = []
+        while _kept:  # a thread may log, and another one add a line
+            lines.append(_kept.popleft())
+        out.write(b"".join((*lines, line)))
         out.flush()
 
     return write

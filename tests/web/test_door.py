@@ -168,6 +168,7 @@ async def test_a_crash_tells_the_client_nothing_and_the_log_no_data(lines: io.By
         "code": "internal",
         "request_id": answer.headers["x-request-id"],
     }
+    log.flush()
     text = lines.getvalue().decode()
     assert "13800138000" not in text
     assert "/home" not in text
@@ -183,6 +184,7 @@ async def test_a_request_is_one_log_line_without_its_data(lines: io.BytesIO) -> 
         await client.get("/api/v1/notes?state=13800138000")
         await client.get("/api/v1/13800138000")
         await client.get("/health/live")
+    log.flush()
     text = lines.getvalue().decode()
     assert "13800138000" not in text
     first, second = map(json.loads, text.splitlines())
@@ -269,5 +271,6 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
 async def test_a_client_that_leaves_half_way_leaves_nothing(lines: io.BytesIO) -> None:
     messages = [chunk(b'{"text":"a'), {"type": "http.disconnect"}]
     assert await call(small.build(), messages, content_length="100") == []
+    log.flush()
     (line,) = map(json.loads, lines.getvalue().splitlines())
     assert (line["event"], line["status"]) == ("http_request", 499)

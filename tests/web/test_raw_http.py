@@ -194,3 +194,39 @@ async def test_a_request_that_takes_long_is_not_a_slow_head(
         await asyncio.sleep(0.3)  # idle between two requests: uvicorn's keep-alive decides
         await connection.say(POST + FIT)
         assert (await connection.hear())[0] == 201
+
+
+async def test_an_answer_leaves_in_one_piece() -> None:
+    pieces: list[bytes] = []
+
+    class Transport:
+        def write(self, piece: bytes) -> None:
+            pieces.append(piece)
+
+        def writelines(self, parts: tuple[bytes, ...]) -> None:
+            pieces.append(b"".join(parts))
+
+        def close(self) -> None:
+            pieces.append(b"closed")
+
+    head, large = b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 100_000
+    out = protocol._InOnePiece(Transport())  # type: ignore[arg-type]
+    for data in (head, b"{}", head, large, b"more", b"HTTP/1.1 100 Continue\r\n\r\n", head):
+        out.write(data)
+    out.close()
+    assert pieces == [
+        head + b"{}", head + large, b"more", b"HTTP/1.1 100 Continue\r\n\r\n", head, b"closed",
+    ]  # fmt: skip
+
+
+async def test_an_answer_without_a_body_and_a_continue_do_not_wait(port: int) -> None:
+    async with wire(port) as line:
+        await line.say(b"HEAD /api/v1/notes HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        async with asyncio.timeout(2):
+            head = await line.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 ")
+        await line.say(POST + b"Expect: 100-continue\r\nContent-Length: 13\r\n\r\n")
+        async with asyncio.timeout(2):
+            assert (await line.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+        await line.say(b'{"text":"ok"}')
+        assert (await line.hear())[0] < 300
