@@ -14,7 +14,7 @@ from app.domain.lifecycle import TRANSITIONS
 from app.domain.states import ACTION_TEXT, Action
 from app.people.deps import permit
 from app.people.queries import home_grid_of
-from app.requests import dossier, queries, rulebook, service, submission, views
+from app.requests import dossier, queries, reading, rulebook, service, submission, views
 from app.requests.deps import Acting, Rating, Reading, Submitting
 from app.requests.forms import ContactLogIn, Form, ListIn, RatingIn, SubmitIn
 from app.requests.schemas import (
@@ -121,7 +121,7 @@ async def list_requests(
 @hot.get("/requests/{request_id}", response_model=RequestOut)
 async def get_request(request_id: Id, desk: Reading) -> Response:
     """诉求详情, with what the caller may do next."""
-    row = await queries.get(desk.db, request_id, actor=desk.actor)
+    row = await reading.get(desk.db, request_id, actor=desk.actor)
     view = dossier.request_view(row, desk.city, desk.actor, now=desk.now)
     return _json(orjson.dumps(view), f'"{row["version"]}"')
 
@@ -129,7 +129,7 @@ async def get_request(request_id: Id, desk: Reading) -> Response:
 @router.get("/requests/{request_id}/timeline", response_model=TimelineOut)
 async def get_timeline(request_id: Id, desk: Reading) -> Response:
     """办理过程, oldest first."""
-    events = await queries.timeline(desk.db, request_id, actor=desk.actor)
+    events = await reading.timeline(desk.db, request_id, actor=desk.actor)
     items = [views.event_view(event, desk.city, desk.actor) for event in events]
     return _json(orjson.dumps({"items": items}))
 

@@ -10,13 +10,13 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 
 from app.domain.errors import Forbidden, Invalid, NotFound
 from app.domain.identity import Actor, Role
 from app.domain.lifecycle import TRANSITIONS
 from app.domain.states import OPEN, Action, State
 from app.store.session import Columns, Database, Statement
+from app.store.together import Grouped
 
 _UNIT = frozenset({Role.HANDLER, Role.UNIT_LEADER})
 # Who calls back, and in which states: never staff of the unit that answered.
@@ -135,23 +135,14 @@ class Filters:
     submitted_to: datetime | None = None
 
 
-_COLUMNS = """requests.id, requests.number, requests.version, requests.state, requests.cycle_no,
-  requests.kind, requests.title, requests.text, requests.category_code, requests.channel,
-  requests.confidential, requests.public, requests.resident_id, requests.submitted_by,
-  requests.grid_code, requests.grid_certain, requests.unit_code, requests.submitted_at,
-  requests.contact_due_at, requests.reply_due_at, requests.provisional, requests.contacted_at,
-  requests.replied_at, requests.rate_until, requests.ended_at, requests.satisfaction,
-  requests.previous_state, requests.diligent_at"""
+_UNNARROWED = Filters()
 
-_OWN_COLUMNS = """requests.contact_attempts, requests.info_rounds, requests.info_until,
-  requests.return_until, requests.returned_units, requests.hops, requests.unit_fixed,
-  requests.open_co_tasks, requests.extensions, requests.extension_asked,
-  requests.suspension_asked, requests.last_urged_at, requests.order_open, requests.drafted_by,
-  requests.sampled, requests.called_back_at, requests.reopens, requests.reviewed_by,
-  requests.rejection_asked, requests.followers, requests.routing, requests.latitude,
-  requests.longitude, requests.location, requests.personal, requests.policy_code,
-  requests.policy_version, requests.urge_count, requests.supervise_level,
-  requests.settled_by_grid, requests.resume_on, requests.stands_since, requests.stands_due_at"""
+COLUMNS = """requests.id, requests.number, requests.version, requests.state, requests.cycle_no,
+  requests.kind, requests.title, requests.text, requests.category_code, requests.channel,
+  requests.confidential, requests.public, requests.grid_code, requests.grid_certain,
+  requests.unit_code, requests.submitted_at, requests.contact_due_at, requests.reply_due_at,
+  requests.provisional, requests.contacted_at, requests.replied_at, requests.rate_until,
+  requests.ended_at, requests.satisfaction, requests.previous_state, requests.diligent_at"""
 
 OVERDUE = f"""(NOT {CANCELLED} AND (
     CASE WHEN requests.contacted_at IS NULL
@@ -161,78 +152,35 @@ OVERDUE = f"""(NOT {CANCELLED} AND (
             ELSE requests.replied_at >= requests.reply_due_at END IS TRUE))"""
 
 
-_JSON = ("routing", "location", "returned_units", "extension_asked", "suspension_asked",
-         "rejection_asked", "reply", "rating", "earlier_cycles", "orders", "co_tasks",
-         "master")  # fmt: skip
-
-
-@lru_cache(maxsize=64)
-def _get_statement(where: str) -> Statement:
-    return Statement(f"""
-SELECT {_COLUMNS}, {_OWN_COLUMNS},
-  (SELECT to_jsonb(reply) FROM request_replies AS reply
-   WHERE reply.request_id = requests.id AND reply.cycle_no = requests.cycle_no) AS reply,
-  (SELECT to_jsonb(rating) FROM request_ratings AS rating
-   WHERE rating.request_id = requests.id AND rating.cycle_no = requests.cycle_no) AS rating,
-  CASE WHEN requests.cycle_no > 1 THEN
-    (SELECT jsonb_agg(jsonb_build_object('cycle_no', cycle.no, 'reply', to_jsonb(reply),
-       'rating', to_jsonb(rating)) ORDER BY cycle.no)
-     FROM generate_series(1, requests.cycle_no - 1) AS cycle (no)
-     LEFT JOIN request_replies AS reply
-       ON reply.request_id = requests.id AND reply.cycle_no = cycle.no
-     LEFT JOIN request_ratings AS rating
-       ON rating.request_id = requests.id AND rating.cycle_no = cycle.no)
-  END AS earlier_cycles,
-  CASE WHEN requests.hops > 0 THEN
-    (SELECT greatest(internal.due_at, requests.reply_due_at) FROM request_clocks AS internal
-     WHERE internal.request_id = requests.id AND internal.cycle_no = requests.cycle_no
-       AND internal.metric = 'internal' AND internal.state = 'running')
-  END AS internal_due_at,
-  CASE WHEN requests.order_open THEN
-    (SELECT jsonb_agg(to_jsonb(request_order) ORDER BY request_order.id)
-     FROM request_orders AS request_order
-     WHERE request_order.request_id = requests.id AND request_order.answered_at IS NULL)
-  END AS orders,
-  CASE WHEN requests.open_co_tasks > 0 THEN
-    (SELECT jsonb_agg(to_jsonb(part) ORDER BY part.id) FROM request_co_tasks AS part
-     WHERE part.request_id = requests.id AND part.ended_at IS NULL)
-  END AS co_tasks,
-  CASE WHEN requests.master_id IS NOT NULL THEN
-    (SELECT jsonb_build_object('id', master.id, 'number', master.number, 'state', master.state,
-       'reply', to_jsonb(reply))
-     FROM requests AS master
-     LEFT JOIN request_replies AS reply
-       ON reply.request_id = master.id AND reply.cycle_no = master.cycle_no
-     WHERE master.id = requests.master_id)
-  END AS master
-FROM requests WHERE requests.id = :id AND {where}
-""")  # noqa: S608 - `where` comes from visible_to
-
-
-async def get(db: Database, request_id: UUID, *, actor: Actor) -> dict[str, Any]:
-    """Return the row of one request with what hangs on it. Raises: RequestNotFound."""
-    scope = visible_to(actor)
-    row = await db.one_statement(_get_statement(scope.where), id=request_id, **scope.values)
-    if row is None:
-        raise RequestNotFound
-    return opened(row)
-
-
-def opened(record: asyncpg.Record) -> dict[str, Any]:
-    """A row as a dict, its JSON columns read."""
-    row = dict(record)
-    for name in _JSON:
-        if row[name] is not None:
-            row[name] = orjson.loads(row[name])
-    return row
-
-
 @lru_cache(maxsize=512)
 def _page_statement(where: str) -> Statement:
     return Statement(f"""
-SELECT {_COLUMNS} FROM requests WHERE {where}
+SELECT {COLUMNS} FROM requests WHERE {where}
 ORDER BY requests.submitted_at DESC, requests.id DESC LIMIT :limit
 """)  # noqa: S608 - `where` is put together from the fixed conditions below
+
+
+# Of the values that a scope compares with.
+SCOPE_KINDS = {
+    "scope_id": "uuid",
+    "scope_unit": "text",
+    "scope_grid": "text",
+    "scope_grid_end": "text",
+}
+
+
+@lru_cache(maxsize=512)
+def _first_page_statement(where: str, limit: int) -> Grouped:
+    """The limit is written out: the planner, who does not see one asker's values, must see it."""
+    return Grouped(
+        f"""
+SELECT asked.place, listed.* FROM {{asked}} CROSS JOIN LATERAL (
+  SELECT {COLUMNS} FROM requests WHERE {where}
+  ORDER BY requests.submitted_at DESC, requests.id DESC LIMIT {limit}
+) AS listed ORDER BY asked.place, listed.submitted_at DESC, listed.id DESC
+""",  # noqa: S608 - `where` comes from listed_for
+        SCOPE_KINDS,
+    )
 
 
 def narrowed(scope: Scope, filters: Filters, *, now: datetime) -> tuple[list[str], dict[str, Any]]:
@@ -281,13 +229,20 @@ async def page(
     """
     if filters.sampled and actor.role not in CALLERS:
         raise SampleForbidden
+    if cursor is None and filters == _UNNARROWED:  # what everybody opens
+        scope = listed_for(actor)
+        first = _first_page_statement(scope.where, limit + 1)
+        return _cut(await db.together(first, **scope.values), limit)
     scope = with_co_tasks_for(actor) if filters.co else listed_for(actor)
     conditions, values = narrowed(scope, filters, now=now)
     if cursor is not None:
         conditions.append("(requests.submitted_at, requests.id) < (:after_at, :after_id)")
         values["after_at"], values["after_id"] = _read_cursor(cursor)
     statement = _page_statement(" AND ".join(conditions))
-    rows = await db.rows(statement, limit=limit + 1, **values)
+    return _cut(await db.rows(statement, limit=limit + 1, **values), limit)
+
+
+def _cut(rows: list[asyncpg.Record], limit: int) -> tuple[Sequence[asyncpg.Record], str | None]:
     if len(rows) <= limit:
         return rows, None
     return rows[:limit], _write_cursor(rows[limit - 1])
@@ -309,25 +264,3 @@ def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
         return when.astimezone(UTC), UUID(hex=last)  # UTC: at the ends of time that overflows
     except (binascii.Error, ValueError, OverflowError):
         raise CursorInvalid from None
-
-
-@lru_cache(maxsize=64)
-def _timeline_statement(where: str) -> Statement:
-    return Statement(f"""
-SELECT event.* FROM request_events AS event JOIN requests ON requests.id = event.request_id
-WHERE event.request_id = :id AND {where} ORDER BY event.version
-""")  # noqa: S608 - `where` comes from visible_to
-
-
-async def timeline(db: Database, request_id: UUID, *, actor: Actor) -> list[dict[str, Any]]:
-    """Return the history, oldest first. Raises: RequestNotFound."""
-    scope = visible_to(actor)
-    statement = _timeline_statement(scope.where)
-    rows = await db.rows(statement, id=request_id, **scope.values)
-    if not rows:  # a request has its first event from the moment it exists
-        raise RequestNotFound
-    events = [dict(row) for row in rows]
-    for event in events:
-        if event["facts"] is not None:
-            event["facts"] = orjson.loads(event["facts"])
-    return events

@@ -199,13 +199,30 @@ def is_cancelled(row: Columns) -> bool:
     return appealed or state in _CANCELLED
 
 
+def _contact_overdue(row: Columns, now: datetime) -> bool:
+    due_at: datetime = row["contact_due_at"]
+    if row["contacted_at"] is not None:
+        return bool(row["contacted_at"] > due_at)
+    if row["diligent_at"] is not None or is_cancelled(row):
+        return False
+    return (row["replied_at"] or row["ended_at"] or now) > due_at
+
+
+def _reply_overdue(row: Columns, now: datetime) -> bool:
+    due_at: datetime | None = row["reply_due_at"]
+    if due_at is None:
+        return False
+    if row["replied_at"] is not None:
+        return bool(row["replied_at"] >= due_at)
+    return now >= due_at and not is_cancelled(row)
+
+
 def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
     state, kind = row["state"], row["kind"]
     state_text, public_label = STATE_TEXT[state]
     contacted_at, replied_at = row["contacted_at"], row["replied_at"]
     contact_due_at, reply_due_at = row["contact_due_at"], row["reply_due_at"]
     rate_until, ended_at = row["rate_until"], row["ended_at"]
-    cancelled = is_cancelled(row)
     return {
         "id": str(row["id"]),
         "number": row["number"],
@@ -230,13 +247,8 @@ def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
         "replied_at": replied_at and replied_at.astimezone(_CHINA),
         "rate_until": rate_until and rate_until.astimezone(_CHINA),
         "ended_at": ended_at and ended_at.astimezone(_CHINA),
-        "contact_overdue": contacted_at > contact_due_at
-        if contacted_at
-        else not cancelled
-        and row["diligent_at"] is None
-        and (replied_at or ended_at or now) > contact_due_at,
-        "reply_overdue": reply_due_at is not None
-        and (replied_at >= reply_due_at if replied_at else not cancelled and now >= reply_due_at),
+        "contact_overdue": _contact_overdue(row, now),
+        "reply_overdue": _reply_overdue(row, now),
         "satisfaction": row["satisfaction"],
     }
 

@@ -8,7 +8,7 @@ paths SQLAlchemy's execution layer costs two to three times the statement itself
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import (
 from app.domain.errors import Unavailable
 from app.settings import DatabaseSettings
 from app.store.pool import Pool, PoolExhausted
+from app.store.together import Grouped, Together
 
 
 class Columns(Protocol):
@@ -132,6 +133,7 @@ class Database:
         event.listen(self.engine.sync_engine, "close", _end_at_once)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._pool: Pool | None = None
+        self._together = Together(self._fetch)
 
     async def open(self) -> None:
         """Raises: OSError, asyncpg.PostgresError: the database cannot be reached."""
@@ -139,6 +141,7 @@ class Database:
         await self.rows(_NOTHING)
 
     async def close(self) -> None:
+        await self._together.close()
         if self._pool is not None:
             await self._pool.close(timeout_s=5)
         await self.engine.dispose()
@@ -155,20 +158,22 @@ class Database:
         Raises:
             DatabaseBusy: no connection became free in time.
         """
-        rows = await self._run(statement, values)
+        rows = await self._fetch(statement.sql, statement.arguments(values))
         return rows[0] if rows else None
 
     async def rows(self, statement: Statement, **values: Any) -> list[asyncpg.Record]:
         """Run one read and return all its rows. Raises: DatabaseBusy."""
-        return await self._run(statement, values)
+        return await self._fetch(statement.sql, statement.arguments(values))
 
-    async def _run(self, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+    async def together(self, statement: Grouped, **values: Any) -> list[asyncpg.Record]:
+        """Run one read, along with others who ask the same now. Raises: DatabaseBusy."""
+        return await self._together.ask(statement, values)
+
+    async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         if self._pool is None:
             raise RuntimeError("Database.open() was not called")
         try:
-            return await self._pool.fetch(
-                statement.sql, statement.arguments(values), self._settings.acquire_timeout_s
-            )
+            return await self._pool.fetch(sql, arguments, self._settings.acquire_timeout_s)
         except PoolExhausted:
             raise DatabaseBusy(retry_after_s=1) from None
         except asyncpg.InternalClientError as error:  # see _find_broken

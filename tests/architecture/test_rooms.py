@@ -102,6 +102,7 @@ NOUNS: Mapping[str, Mapping[str, str]] = {
         "joining": "steps: merging and splitting",
         "move": "a step being taken: what every step function gets and returns",
         "places": "the tree of grids as a gazetteer for addresses",
+        "reading": "one request with all that hangs on it: a hot path with its statements",
         "pressing": "steps: urging and supervision",
         "promises": "steps: extensions and suspensions",
         "reviewing": "steps: once more, or not at all",
