@@ -6,13 +6,14 @@ the pools and is not under their short time-outs. It holds back the clean-up of 
 lasts, so it is for minutes, not hours.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 
 from app.store.session import Database, Statement
+from app.store.together import Together
 
 _PATIENCE_S = 600  # of one statement
 
@@ -22,6 +23,7 @@ class Moment(Database):
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
+        self._together = Together(self._fetch)
 
     async def stream(
         self, statement: Statement, *, at_once: int, **values: Any
@@ -31,8 +33,8 @@ class Moment(Database):
         while rows := await cursor.fetch(at_once):
             yield rows
 
-    async def _run(self, statement: Statement, values: Mapping[str, Any]) -> list[asyncpg.Record]:
-        return await self._connection.fetch(statement.sql, *statement.arguments(values))
+    async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        return await self._connection.fetch(sql, *arguments)
 
 
 @asynccontextmanager
