@@ -92,7 +92,9 @@ class AnomalySettings(BaseModel):
     account_within_hours: int = Field(24, ge=1, description="if they come inside this span")
     burst_ratings: int = Field(5, ge=2, description="best ratings of one unit that are many")
     burst_within_s: int = Field(60, ge=1, description="if nothing else comes inside this span")
-    fast_reply_minutes: int = Field(10, ge=1, description="answers this soon after assignment")
+    fast_reply_minutes: int = Field(
+        10, ge=1, le=60, description="answers this soon after assignment"
+    )
 
 
 class ExportSettings(BaseModel):

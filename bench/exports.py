@@ -29,9 +29,9 @@ from app.requests.city import City
 from app.settings import Settings
 from app.statistics import export_job, exporting, snapshots
 from app.statistics.dimensions import Dimension, Filters
-from app.statistics.engine import Query
 from app.statistics.kinds import ExportFormat, SheetName
 from app.statistics.periods import ZONE
+from app.statistics.questions import Query
 from app.statistics.views import naming
 from app.store.crypto import FieldCipher
 from app.store.embedded import EmbeddedPostgres

@@ -1,7 +1,7 @@
 """``lianxin replay``: drive the messages of a file through the whole life of a request, over HTTP.
 
 It is a client like any other: what it does, a phone and the staff's pages could do. It ends with
-the auditor's figures, which must have grown by exactly what was driven.
+the figures, as the supervisor reads them, which must have grown by exactly what was driven.
 """
 
 import asyncio

@@ -37,7 +37,7 @@ class Driven:
 
 @dataclass
 class Tally:
-    """All that was driven, added up as the auditor will see it."""
+    """All that was driven, added up as the figures tell it."""
 
     figures: Readings = field(default_factory=lambda: defaultdict(lambda: defaultdict(Counter)))
     _waiting: list[tuple[datetime, Measure, dict[GroupBy, str | None]]] = field(
@@ -106,7 +106,8 @@ def _keys(request: RequestMovedOut) -> dict[GroupBy, str | None]:
 
 
 async def readings(client: Client, people: People, since: datetime) -> tuple[Readings, datetime]:
-    """The auditor's figures over the requests submitted from ``since`` on, and until when.
+    """The figures over the requests submitted from ``since`` on, and until when; as the supervisor
+    reads them, who is told every cell.
 
     Raises: Refused, Unreachable, LoginMissing, pydantic.ValidationError.
     """
@@ -116,7 +117,7 @@ async def readings(client: Client, people: People, since: datetime) -> tuple[Rea
         answer = await client.get(
             "/api/v1/statistics/satisfaction",
             step="figures",
-            caller=people.auditor,
+            caller=people.supervisor,
             group_by=group_by.value,
             **{"from": since.isoformat()},
         )

@@ -271,7 +271,7 @@ class Report:
         return table
 
     def _compared(self, comparison: Comparison) -> Table:
-        title = "figures of the auditor over what was submitted since the run began"
+        title = "figures of the supervisor over what was submitted since the run began"
         table = _table(title, "figure", "before", "after", "grew by", "driven", "")
         for column in table.columns[1:]:
             column.justify = "right"

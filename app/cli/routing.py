@@ -96,7 +96,8 @@ def _fit(cases: Sequence[Case]) -> LinearModel:
     except ImportError:
         fail("learning needs the extra: pip install 'lianxin[training]'")
     try:
-        return fit([(case.fields, case.unit) for case in cases])
+        names = {case.unit: case.unit_name for case in cases}
+        return fit([(case.fields, case.unit) for case in cases], names)
     except ValueError as error:
         fail(f"nothing can be learned from this: {error}")
 

@@ -27,6 +27,7 @@ ANOMALY_TEXT: dict[Anomaly, str] = {
 }
 
 FIVE_STARS = 5
+FAST_AT_MOST = timedelta(hours=1)  # what is listed as a fast answer takes no longer, ever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,8 @@ class Thresholds:
     Attributes:
         account_ratings: ratings by one account inside ``account_within``.
         burst_ratings: ratings of one unit inside ``burst_within``, every one of them the best.
-        fast_reply: an answer no later than this after the unit got the request.
+        fast_reply: an answer no later than this after the unit got the request, and than
+            ``FAST_AT_MOST``.
     """
 
     account_ratings: int = 5

@@ -38,6 +38,7 @@ class ExclusionState(StrEnum):
     APPROVED = "approved"
     DENIED = "denied"
     WITHDRAWN = "withdrawn"  # by whoever asked, before anybody decided
+    REVOKED = "revoked"  # was approved, and another person found that it should not have been
 
 
 EXCLUSION_STATE_TEXT: dict[ExclusionState, str] = {
@@ -45,12 +46,16 @@ EXCLUSION_STATE_TEXT: dict[ExclusionState, str] = {
     ExclusionState.APPROVED: "已同意剔除",
     ExclusionState.DENIED: "不同意剔除",
     ExclusionState.WITHDRAWN: "已撤回",
+    ExclusionState.REVOKED: "已撤销剔除",
 }
 
 
 # As the audit of a request names them.
 ASK, DECIDE, WITHDRAW = "ask_exclusion", "decide_exclusion", "withdraw_exclusion"
-ACTION_TEXT: dict[str, str] = {ASK: "申请剔除", DECIDE: "审批剔除申请", WITHDRAW: "撤回剔除申请"}
+REVOKE = "revoke_exclusion"
+ACTION_TEXT: dict[str, str] = {
+    ASK: "申请剔除", DECIDE: "审批剔除申请", WITHDRAW: "撤回剔除申请", REVOKE: "撤销已同意的剔除",
+}  # fmt: skip
 
 
 class EvidenceNamesSomebody(Invalid):
@@ -71,10 +76,22 @@ class OwnExclusion(Forbidden):
     code = "own_exclusion"
 
 
+class OwnRevocation(Forbidden):
+    """撤销剔除须由申请人、审批人和承办单位以外的人决定。"""
+
+    code = "own_revocation"
+
+
 class NotTheAsker(Forbidden):
     """只有申请人本人可以撤回。"""
 
     code = "not_the_asker"
+
+
+class ExclusionNotInForce(Conflict):
+    """只有已同意的剔除才能撤销。"""
+
+    code = "exclusion_not_in_force"
 
 
 class ExclusionDecided(Conflict):
@@ -105,6 +122,19 @@ def check_decider(state: ExclusionState, actor: Actor, *, asked_by: UUID, unit_c
         raise OwnExclusion
     if state is not ExclusionState.ASKED:
         raise ExclusionDecided
+
+
+def check_revoker(
+    state: ExclusionState, actor: Actor, *, asked_by: UUID, decided_by: UUID | None, unit_code: str
+) -> None:
+    """Nobody undoes their own decision, as nobody makes it alone.
+
+    Raises: OwnRevocation, ExclusionNotInForce.
+    """
+    if actor.id in (asked_by, decided_by) or actor.unit_code == unit_code:
+        raise OwnRevocation
+    if state is not ExclusionState.APPROVED:
+        raise ExclusionNotInForce
 
 
 def check_withdrawal(state: ExclusionState, actor: Actor, *, asked_by: UUID) -> None:

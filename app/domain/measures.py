@@ -12,7 +12,7 @@ from datetime import date
 from enum import StrEnum
 from math import sqrt
 
-DEFINITION_VERSION = "2026.3"
+DEFINITION_VERSION = "2026.4"
 
 
 class Measure(StrEnum):
@@ -199,12 +199,15 @@ DEFINITIONS: dict[Measure, Definition] = {
         "督办率", "下达过督办的诉求（含三次催办、超期自动督办）", "期内提交的诉求", falls=True,
         example="1 ÷ 100 = 1%"),
     Measure.DURATION_MEDIAN: Definition(
-        "办理时长中位数", "已答复诉求自提交至本轮答复的工作时长（办公时间，暂停不扣除），取中位数",
-        "本轮已答复的诉求", Unit.HOURS, exclusions="本轮未答复的", falls=True,
-        example="2、4、9 小时 → 4 小时；按答复当时公布的工作日历计算"),
+        "办理时长中位数",
+        "已答复诉求自提交至本轮答复的工作时长"
+        "（办公时间，暂停不扣除，每件四舍五入到 0.1 小时），取中位数",
+        "本轮已答复的诉求", Unit.HOURS, exclusions="本轮未答复的", version="2026.4", falls=True,
+        example="2、4.06、9 小时 → 4.1 小时；按答复当时公布的工作日历计算"),
     Measure.DURATION_P90: Definition(
-        "办理时长九成位数", "已答复诉求自提交至本轮答复的工作时长，九成诉求不超过的时长",
-        "本轮已答复的诉求", Unit.HOURS, exclusions="本轮未答复的", falls=True,
+        "办理时长九成位数",
+        "已答复诉求自提交至本轮答复的工作时长（每件四舍五入到 0.1 小时），九成诉求不超过的时长",
+        "本轮已答复的诉求", Unit.HOURS, exclusions="本轮未答复的", version="2026.4", falls=True,
         example="10 件中第 9 短的一件的时长"),
     Measure.PER_1000: Definition(
         "每千居民诉求量", "期内提交的诉求", "所在网格登记的现住居民人数", Unit.PER_1000, falls=True,
@@ -216,7 +219,7 @@ DEFINITIONS: dict[Measure, Definition] = {
 }
 # fmt: on
 
-# /statistics/satisfaction tells these, and always of the requests submitted in the period.
+# /statistics/satisfaction tells these.
 OF_SATISFACTION = tuple(Measure)[:7]
 
 

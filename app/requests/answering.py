@@ -85,6 +85,7 @@ def _sent(move: Move, written: Reply, note: str | None) -> Outcome:
     """The answer reaches the resident: here the promise ends and the window for rating opens."""
     request = move.request
     request.replied_at = written.sent_at = move.now
+    written.took = move.now - request.assigned_at if request.assigned_at else None
     until = max(move.now, request.submitted_at)
     worked, _ = sla.settled(
         move.city.reference.calendar, lambda by: by.between(request.submitted_at, until)

@@ -25,6 +25,8 @@ from app.requests.city import City
 from app.requests.views import clock_text
 from app.store.session import Columns
 
+_NOT_TOLD: dict[str, Any] = {"rule": None, "reasons": []}
+
 
 def request_view(row: Columns, city: City, actor: Actor, *, now: datetime) -> dict[str, Any]:
     """Args: ``row``: what ``queries.get`` returns."""
@@ -34,7 +36,8 @@ def request_view(row: Columns, city: City, actor: Actor, *, now: datetime) -> di
     view = views.summary_view(row, city, actor, now=now)
     view["location"] = None if blind else views.location_view(row, personal.get("address"))
     view["contact"] = None if blind else views.contact_view(row, actor, personal)
-    view["routing"] = row["routing"]
+    # How it found its unit tells the unit.
+    view["routing"] = _NOT_TOLD if blind else row["routing"]
     view["reply"] = _reply(row["reply"], actor)
     view["rating"] = _rating(row["rating"], actor)
     view["earlier_cycles"] = [
@@ -52,13 +55,16 @@ def request_view(row: Columns, city: City, actor: Actor, *, now: datetime) -> di
 
 def _standing(row: Columns, city: City, actor: Actor) -> dict[str, Any]:
     """What is going on beside the state. What staff ask of each other, only staff see."""
-    inside = actor.role not in BLIND_ROLES and actor.role is not Role.RESIDENT
+    blind = actor.role in BLIND_ROLES
+    inside = not blind and actor.role is not Role.RESIDENT
     asked = row["extension_asked"] if inside else None
     return {
         "urge_count": row["urge_count"],
         "supervise_level": row["supervise_level"],
         "orders": [_order(order, inside) for order in row["orders"] or ()],
-        "co_tasks": [_co_task(task, city, inside) for task in row["co_tasks"] or ()],
+        "co_tasks": [
+            _co_task(task, city, inside=inside, blind=blind) for task in row["co_tasks"] or ()
+        ],
         "extensions": row["extensions"],
         "extension_asked": {"working_days": asked["working_days"]} if asked else None,
         "internal_due_at": clock_text(row["internal_due_at"]) if inside else None,
@@ -81,10 +87,10 @@ def _order(order: Columns, inside: bool) -> dict[str, Any]:
     }
 
 
-def _co_task(task: Columns, city: City, inside: bool) -> dict[str, Any]:
+def _co_task(task: Columns, city: City, *, inside: bool, blind: bool) -> dict[str, Any]:
     return {
         "id": task["id"],
-        "unit": views.unit_view(city, task["unit_code"]),
+        "unit": None if blind else views.unit_view(city, task["unit_code"]),
         "state": task["state"],
         "state_text": CO_TASK_STATE_TEXT[CoTaskState(task["state"])],
         "task": task["task"] if inside else None,

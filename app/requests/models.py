@@ -4,7 +4,7 @@ Current state stands in columns of ``requests``; everything that happened stands
 that are only ever added.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.domain.anomalies import FAST_AT_MOST
 from app.domain.matters import Channel, ContactMethod, ContactResult, Kind
 from app.domain.numbering import BLOCK
 from app.domain.satisfaction import ReplyResult, Solved
@@ -34,6 +35,8 @@ NUMBER_BLOCKS = Sequence("request_number_blocks", metadata=Base.metadata, data_t
 SERIALS_PER_BLOCK = BLOCK
 
 GridCode = String(17, collation="C")
+# What alone can be a fast answer (``domain.anomalies``); queries that say the same use its index.
+ANSWERED_SOON = f"took <= interval '{FAST_AT_MOST.total_seconds():.0f} s'"
 
 
 class CitizenRequest(Base):
@@ -135,6 +138,7 @@ class CitizenRequest(Base):
     solved: Mapped[Solved | None]  # as the resident says
     said_contacted: Mapped[bool | None]  # as the resident says: somebody spoke with them
     office_s: Mapped[int | None]  # office time from the submission to the reply, as counted then
+    excluded: Mapped[dict[str, Any] | None]  # {cycle: measures} it does not count in (剔除)
 
     # What the guards look at besides (``domain.guards.Facts``); children have rows of their own.
     info_rounds: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
@@ -252,7 +256,7 @@ class Reply(Base):
 
     __tablename__ = "request_replies"
     __table_args__ = (
-        Index("ix_request_replies_sent", "sent_at", postgresql_where=sql("sent_at IS NOT NULL")),
+        Index("ix_request_replies_soon", "sent_at", postgresql_where=sql(ANSWERED_SOON)),
     )
 
     request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
@@ -267,6 +271,7 @@ class Reply(Base):
     by: Mapped[UUID]
     at: Mapped[datetime]
     sent_at: Mapped[datetime | None]  # None: a draft, which the resident does not see
+    took: Mapped[timedelta | None]  # since the unit that sent it had got the request
 
 
 class Rating(Base):

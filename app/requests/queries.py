@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from app.domain.errors import Forbidden, Invalid, NotFound
-from app.domain.identity import Actor, Role
+from app.domain.identity import BLIND_ROLES, Actor, Role
 from app.domain.lifecycle import TRANSITIONS
 from app.domain.states import OPEN, Action, State
 from app.store.session import Columns, Database, Statement
@@ -51,6 +51,12 @@ class SampleForbidden(Forbidden):
     """回访名单只对回访人员开放。"""
 
     code = "sample_forbidden"
+
+
+class NarrowingForbidden(Forbidden):
+    """您的角色不能按单位、网格、类别筛选诉求，请在统计明细中查看各项指标所包含的诉求。"""
+
+    code = "list_narrowing_forbidden"
 
 
 class CursorInvalid(Invalid):
@@ -133,6 +139,11 @@ class Filters:
     sampled: bool = False  # only those to call back
     submitted_from: datetime | None = None
     submitted_to: datetime | None = None
+
+    @property
+    def by_facet(self) -> bool:
+        """Whether it says of whom, about what or where: see ``domain.facets``."""
+        return any((self.unit_code, self.grid_code, self.category_code))
 
 
 _UNNARROWED = Filters()
@@ -225,8 +236,10 @@ async def page(
 ) -> tuple[Sequence[asyncpg.Record], str | None]:
     """Return up to ``limit`` rows, newest first, and the cursor of what follows.
 
-    Raises: CursorInvalid, SampleForbidden.
+    Raises: CursorInvalid, SampleForbidden, NarrowingForbidden.
     """
+    if actor.role in BLIND_ROLES and filters.by_facet:
+        raise NarrowingForbidden
     if filters.sampled and actor.role not in CALLERS:
         raise SampleForbidden
     if cursor is None and filters == _UNNARROWED:  # what everybody opens

@@ -90,7 +90,9 @@ class RequestFactsOut(WireOut):
     category: NamedOut | None
     grid: GridOut | None
     unit: NamedOut | None
-    channel: Channel
+    channel: Channel | None = Field(
+        description="null, as grid, unit, category and kind, for auditors and administrators"
+    )
     confidential: bool
     public: bool
     submitted_at: Instant
@@ -136,7 +138,7 @@ class OrderOut(WireOut):
 
 class CoTaskOut(WireOut):
     id: str
-    unit: NamedOut
+    unit: NamedOut | None
     state: CoTaskState
     state_text: str
     task: str | None

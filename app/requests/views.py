@@ -3,7 +3,8 @@
 * The resident whose request it is sees all but internal notes.
 * Staff in scope see the matter; name and phone masked, and not at all where the resident asked for
   confidentiality and the reader belongs to the grid or the unit (保密).
-* Auditors and administrators see facts and figures: no text, no place, no person.
+* Auditors and administrators see facts and figures: no text, no place, no person, and not which
+  unit or category (``domain.facets``).
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from uuid import UUID
 
 import orjson
 
-from app.domain import geometry, guards, privacy, sla
+from app.domain import facets, geometry, guards, privacy, sla
 from app.domain.guards import GUARD_TEXT, Guard
 from app.domain.identity import BLIND_ROLES, NEAR_STAFF, ROLE_TEXT, Actor, Role
 from app.domain.lifecycle import open_actions
@@ -87,8 +88,7 @@ def unit_view(city: City, code: str | None) -> dict[str, str] | None:
     return {"code": code, "name": unit.name if unit else code}
 
 
-def _grid(city: City, row: Columns) -> dict[str, Any] | None:
-    code = row["grid_code"]
+def _grid(city: City, code: str | None, certain: bool) -> dict[str, Any] | None:
     if code is None:
         return None
     node = city.grids.node(code)
@@ -96,7 +96,7 @@ def _grid(city: City, row: Columns) -> dict[str, Any] | None:
         "code": code,
         "name": node.name if node else code,
         "path": node.name_path if node else code,
-        "certain": row["grid_certain"],
+        "certain": certain,
     }
 
 
@@ -217,8 +217,9 @@ def _reply_overdue(row: Columns, now: datetime) -> bool:
     return now >= due_at and not is_cancelled(row)
 
 
-def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
-    state, kind = row["state"], row["kind"]
+def _facts_view(row: Columns, city: City, now: datetime, told: Columns) -> dict[str, Any]:
+    """Args: ``told``: the facets (``domain.facets``)."""
+    state, kind = row["state"], told["kind"]
     state_text, public_label = STATE_TEXT[state]
     contacted_at, replied_at = row["contacted_at"], row["replied_at"]
     contact_due_at, reply_due_at = row["contact_due_at"], row["reply_due_at"]
@@ -233,10 +234,10 @@ def _facts_view(row: Columns, city: City, now: datetime) -> dict[str, Any]:
         "cycle_no": row["cycle_no"],
         "kind": kind,
         "kind_text": KIND_TEXT[kind] if kind else None,
-        "category": _category(city, row["category_code"]),
-        "grid": _grid(city, row),
-        "unit": unit_view(city, row["unit_code"]),
-        "channel": row["channel"],
+        "category": _category(city, told["category_code"]),
+        "grid": _grid(city, told["grid_code"], row["grid_certain"]),
+        "unit": unit_view(city, told["unit_code"]),
+        "channel": told["channel"],
         "confidential": row["confidential"],
         "public": row["public"],
         "submitted_at": row["submitted_at"].astimezone(_CHINA),
@@ -258,7 +259,7 @@ def moved_view(
 ) -> dict[str, Any]:
     """The answer to a submission and to every action. It is kept for replay, so it holds nothing
     that is encrypted elsewhere."""
-    view = _facts_view(row, city, now)
+    view = _facts_view(row, city, now, row)
     view["routing"] = row["routing"]
     view["hint"] = hint
     view["available_actions"] = actions_view(row, city, actor, now)
@@ -267,8 +268,8 @@ def moved_view(
 
 def summary_view(row: Columns, city: City, actor: Actor, *, now: datetime) -> dict[str, Any]:
     """A request as lists show it."""
-    view = _facts_view(row, city, now)
     blind = actor.role in BLIND_ROLES
+    view = _facts_view(row, city, now, facets.told(row, actor) if blind else row)
     view["title"] = None if blind else row["title"]
     view["text"] = None if blind else row["text"]
     return view
@@ -289,8 +290,8 @@ def event_view(event: Columns, city: City, actor: Actor) -> dict[str, Any]:
         "public_label": STATE_TEXT[state][1],
         "actor_role": event["actor_role"],
         "actor_role_text": ROLE_TEXT[Role(event["actor_role"])],
-        "unit": unit_view(city, event["unit_code"]),
+        "unit": None if blind else unit_view(city, event["unit_code"]),
         "note": event["note"] if inside else None,
         "public_note": None if blind else event["public_note"],
-        "facts": event["facts"] if inside or blind else None,
+        "facts": facets.without(event["facts"] or {}, actor) or None if inside or blind else None,
     }

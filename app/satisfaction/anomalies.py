@@ -14,7 +14,8 @@ import orjson
 
 from app.domain.anomalies import FIVE_STARS, Anomaly, Thresholds
 from app.domain.matters import ContactResult
-from app.domain.states import Action, State
+from app.domain.states import Action
+from app.requests.models import ANSWERED_SOON
 from app.satisfaction.queries import read_cursor, write_cursor
 from app.store.session import Database, Statement
 
@@ -87,15 +88,6 @@ GROUP BY {of}, no
 """  # noqa: S608 - put together from names of this file
 
 
-# When the unit got what it answered, in this cycle or an earlier one.
-_GIVEN_AT = f"""
-CASE WHEN reply.cycle_no = requests.cycle_no THEN requests.assigned_at ELSE (
-  SELECT event.at FROM request_events AS event
-  WHERE event.request_id = reply.request_id AND event.at <= reply.sent_at
-    AND event.state = '{State.ASSIGNED}' AND event.action IN ('{Action.ASSIGN}',
-      '{Action.DECIDE_RETURN}', '{Action.TRANSFER}', '{Action.DECIDE_REOPEN}')
-  ORDER BY event.version DESC LIMIT 1) END
-"""  # noqa: S608 - words of the domain
 _REACHED = f"""
 SELECT count(*) AS times, max(contact.at) AS last_at,
   jsonb_agg(DISTINCT contact.method) AS methods
@@ -127,20 +119,21 @@ _FINDERS: dict[Anomaly, str] = {
     Anomaly.FAST_REPLY: f"""
 SELECT '{Anomaly.FAST_REPLY}', sent_at, '{Anomaly.FAST_REPLY}:' || id || ':' || cycle_no,
   ARRAY[unit_code], {_NAMED_ONE.format(cycle_no="cycle_no")},
-  jsonb_build_object('assigned_at', given_at, 'replied_at', sent_at,
-    'seconds', floor(extract(epoch FROM sent_at - given_at)), 'ended_at', ended_at)
+  jsonb_build_object('assigned_at', sent_at - took, 'replied_at', sent_at,
+    'seconds', floor(extract(epoch FROM took)), 'ended_at', ended_at)
 FROM (
-  SELECT requests.id, requests.number, reply.cycle_no, reply.sent_at,
+  SELECT requests.id, requests.number, reply.cycle_no, reply.sent_at, reply.took,
     CASE WHEN reply.cycle_no = requests.cycle_no THEN requests.ended_at END AS ended_at,
-    {_GIVEN_AT} AS given_at,
     CASE WHEN reply.cycle_no = requests.cycle_no THEN requests.unit_code ELSE (
       SELECT event.unit_code FROM request_events AS event
       WHERE event.request_id = reply.request_id AND event.at <= reply.sent_at
       ORDER BY event.version DESC LIMIT 1) END AS unit_code
-  FROM request_replies AS reply JOIN requests ON requests.id = reply.request_id
-  WHERE reply.sent_at >= :since AND reply.sent_at < :until
+  FROM (
+    SELECT * FROM request_replies
+    WHERE sent_at >= :since AND sent_at < :until AND {ANSWERED_SOON}
+  ) AS reply JOIN requests ON requests.id = reply.request_id
 ) AS requests
-WHERE sent_at - given_at <= :fast_reply::interval AND unit_code IS NOT NULL
+WHERE took <= :fast_reply::interval AND unit_code IS NOT NULL
 """,  # noqa: S608 - words of the domain
     Anomaly.LATE_EDIT: f"""
 SELECT '{Anomaly.LATE_EDIT}', event.at,

@@ -1,4 +1,4 @@
-"""/satisfaction/exclusions over HTTP: a unit asks, a second person decides. No rules here."""
+"""/satisfaction/exclusions over HTTP: asked, decided, revoked, by three people. No rules here."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from app.domain.exclusions import ASK, DECIDE, WITHDRAW
+from app.domain.exclusions import ASK, DECIDE, REVOKE, WITHDRAW
 from app.domain.identity import Actor, Permission
 from app.people.deps import permit
 from app.reference.deps import ReferenceData
@@ -96,6 +96,36 @@ async def decide_exclusion(
         key=key,
         now=now,
         act=_answer(session, reference, decide),
+    )
+
+
+@router.post("/{exclusion_id}/revoke", response_model=schemas.ExclusionOut)
+async def revoke_exclusion(
+    exclusion_id: Id,
+    body: schemas.ExclusionRevocationIn,
+    http: HttpRequest,
+    session: Session,
+    actor: Decider,
+    reference: ReferenceData,
+    key: IdempotencyKey,
+    version: IfMatch,
+    now: Now,
+) -> Response:
+    """撤销已同意的剔除, by a third person: the request counts again."""
+
+    async def revoke() -> Exclusion:
+        return await exclusions.revoke(
+            session, exclusion_id, note=body.note, version=version, actor=actor, now=now
+        )
+
+    return await idempotency.once(
+        http,
+        session,
+        actor_id=actor.id,
+        operation=REVOKE,
+        key=key,
+        now=now,
+        act=_answer(session, reference, revoke),
     )
 
 

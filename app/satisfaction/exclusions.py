@@ -1,4 +1,8 @@
-"""剔除申请: a unit asks, a second person decides, and the figures may ask what was decided."""
+"""剔除申请: a unit asks, a second person decides, a third may undo it; the figures follow.
+
+What is in force is written into the request's own row (``requests.exclusion``), by which it is
+counted, and told to the request's audit, by which sums made before know that it was touched.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.audit import service as audit
@@ -18,6 +22,7 @@ from app.domain.exclusions import ExclusionGround, ExclusionState
 from app.domain.identity import Actor
 from app.domain.measures import Measure
 from app.requests import queries as requests
+from app.requests.exclusion import leave_out
 from app.requests.models import CitizenRequest
 from app.satisfaction.models import Exclusion
 from app.satisfaction.queries import read_id_cursor, write_cursor
@@ -61,18 +66,12 @@ class ExclusionStale(Stale):
     code = "stale_version"
 
 
-def excluded_from(measure: Measure) -> str:
-    """An SQL condition on ``requests``: its present cycle was excluded from ``measure``.
-
-    Never NULL. For the figures: such a request is neither in the numerator nor in the denominator,
-    and is told as ``excluded``.
-    """
-    return f"""EXISTS (SELECT FROM measure_exclusions AS dropped
-  WHERE dropped.request_id = requests.id AND dropped.cycle_no = requests.cycle_no
-    AND dropped.state = '{ExclusionState.APPROVED}' AND dropped.measures @> '["{measure}"]')"""
-
-
 # --- asking and deciding -------------------------------------------------------------------------
+
+
+_IN_FORCE = select(Exclusion.cycle_no, Exclusion.measures).where(
+    Exclusion.request_id == bindparam("id"), Exclusion.state == ExclusionState.APPROVED
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +124,9 @@ async def ask(session: AsyncSession, asked: Asked, *, actor: Actor, now: datetim
         decided_by=None,
         decided_at=None,
         decision_note=None,
+        revoked_by=None,
+        revoked_at=None,
+        revocation_note=None,
     )
     session.add(exclusion)
     await session.flush()
@@ -158,6 +160,36 @@ async def decide(
     return await _decided(session, exclusion, rules.DECIDE, actor, now)
 
 
+async def revoke(
+    session: AsyncSession,
+    exclusion_id: UUID,
+    *,
+    note: str,
+    version: int,
+    actor: Actor,
+    now: datetime,
+) -> Exclusion:
+    """Undo what was approved: the request counts again. By a third person, with a reason.
+
+    Raises: ExclusionNotFound, OwnRevocation, ExclusionNotInForce, ExclusionStale,
+        EvidenceNamesSomebody.
+    """
+    rules.check_words(note)
+    exclusion = await _lock(session, exclusion_id, actor)
+    rules.check_revoker(
+        exclusion.state,
+        actor,
+        asked_by=exclusion.asked_by,
+        decided_by=exclusion.decided_by,
+        unit_code=exclusion.unit_code,
+    )
+    _check_version(exclusion, version)
+    exclusion.state = ExclusionState.REVOKED
+    exclusion.revoked_by, exclusion.revoked_at = actor.id, now
+    exclusion.revocation_note = note
+    return await _settled(session, exclusion, rules.REVOKE, actor, now)
+
+
 async def withdraw(
     session: AsyncSession, exclusion_id: UUID, *, version: int, actor: Actor, now: datetime
 ) -> Exclusion:
@@ -176,8 +208,21 @@ async def _decided(
     session: AsyncSession, exclusion: Exclusion, action: str, actor: Actor, now: datetime
 ) -> Exclusion:
     exclusion.decided_at = now
+    return await _settled(session, exclusion, action, actor, now)
+
+
+async def _settled(
+    session: AsyncSession, exclusion: Exclusion, action: str, actor: Actor, now: datetime
+) -> Exclusion:
+    """Keep it, tell the request's row what it counts in from now on, and its audit why."""
     exclusion.version += 1
     await session.flush()
+    in_force: dict[int, set[str]] = {}
+    for cycle_no, measures in await session.execute(_IN_FORCE, {"id": exclusion.request_id}):
+        in_force.setdefault(cycle_no, set()).update(measures)
+    await leave_out(
+        session, exclusion.request_id, {cycle: sorted(it) for cycle, it in in_force.items()}
+    )
     await _tell(session, exclusion, action, actor, now)
     return exclusion
 

@@ -81,13 +81,27 @@ class Draw(Base):
 
 
 class Exclusion(Base):
-    """剔除申请: of one cycle of a request, for some measures. Figures honour approved ones."""
+    """剔除申请: of one cycle of a request, for some measures. Figures honour approved ones.
+
+    What is approved may be revoked; the approval stays as it was, beside it.
+    """
 
     __tablename__ = "measure_exclusions"
     __table_args__ = (
         CheckConstraint("decided_by IS DISTINCT FROM asked_by", name="four_eyes"),
         CheckConstraint("(decided_at IS NULL) = (state = 'asked')", name="decided_whole"),
         CheckConstraint("jsonb_array_length(measures) > 0", name="of_something"),
+        CheckConstraint(
+            "(state = 'revoked') = (revoked_by IS NOT NULL)"
+            " AND (state = 'revoked') = (revoked_at IS NOT NULL)"
+            " AND (state = 'revoked') = (revocation_note IS NOT NULL)",
+            name="revoked_whole",
+        ),
+        CheckConstraint(
+            "revoked_by IS DISTINCT FROM decided_by AND revoked_by IS DISTINCT FROM asked_by"
+            " OR revoked_by IS NULL",
+            name="revoked_by_another",
+        ),
         Index("ix_measure_exclusions_asked", sql("asked_at DESC"), sql("id DESC")),
         Index("ix_measure_exclusions_unit", "unit_code", sql("asked_at DESC"), sql("id DESC")),
         Index(
@@ -119,3 +133,6 @@ class Exclusion(Base):
     decided_by: Mapped[UUID | None]  # None of what was withdrawn
     decided_at: Mapped[datetime | None]
     decision_note: Mapped[str | None] = mapped_column(Text)
+    revoked_by: Mapped[UUID | None]
+    revoked_at: Mapped[datetime | None]
+    revocation_note: Mapped[str | None] = mapped_column(Text)

@@ -218,6 +218,10 @@ class ExclusionDecisionIn(WireIn):
     note: Annotated[str, prose(2_000)]
 
 
+class ExclusionRevocationIn(WireIn):
+    note: Annotated[str, prose(2_000)]
+
+
 class ExclusionOut(WireOut):
     """``version`` is what ``If-Match`` compares; it is also the answer's ETag."""
 
@@ -240,6 +244,9 @@ class ExclusionOut(WireOut):
     decided_by: Id | None
     decided_at: Instant | None
     decision_note: str | None
+    revoked_by: Id | None
+    revoked_at: Instant | None
+    revocation_note: str | None
 
 
 class ExclusionsIn(PageIn):

@@ -179,6 +179,9 @@ def exclusion(row: Columns, reference: Reference) -> schemas.ExclusionOut:
         decided_by=row["decided_by"],
         decided_at=row["decided_at"],
         decision_note=row["decision_note"],
+        revoked_by=row["revoked_by"],
+        revoked_at=row["revoked_at"],
+        revocation_note=row["revocation_note"],
     )
 
 

@@ -279,7 +279,8 @@ class Life(Telling):
         if internal:
             started, own = internal
             self.clock("internal", "met" if replied < own else "missed", started, own, replied)
-        self.rows.reply(self.id, self.cycle, REPLIES[self.drawn.bits % 3], by, replied)
+        words, given = REPLIES[self.drawn.bits % 3], self.request.get("assigned_at")
+        self.rows.reply(self.id, self.cycle, words, by, replied, given)
         rate_until = self.due.rate(self.matter.policy, replied)
         sampled = self.request["sampled"] if self.cycle == 1 else self._sampled()
         self.request.update(replied_at=replied, rate_until=rate_until, sampled=sampled,

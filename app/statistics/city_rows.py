@@ -35,7 +35,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "request_contacts": ("id", "request_id", "cycle_no", "method", "result", "at", "by",
                          "recorded_at"),
     "request_replies": ("request_id", "cycle_no", "public_reply", "factual", "solved",
-                        "result_type", "by", "at", "sent_at"),
+                        "result_type", "by", "at", "sent_at", "took"),
     "request_ratings": ("request_id", "cycle_no", "resident_id", "contacted", "solved",
                         "satisfaction", "reasons", "text", "at"),
     "request_extensions": ("id", "request_id", "cycle_no", "working_days", "reason", "note",
@@ -142,10 +142,13 @@ class Rows:
             f"{moment}\n"
         )
 
-    def reply(self, request_id: str, cycle: int, text: str, by: str, at: int) -> None:
+    def reply(
+        self, request_id: str, cycle: int, text: str, by: str, at: int, given: int | None
+    ) -> None:
         moment = self.at(at)
         self.lines["request_replies"].append(
-            f"{request_id}\t{cycle}\t{text}\tt\tsolved\tsolved\t{by}\t{moment}\t{moment}\n"
+            f"{request_id}\t{cycle}\t{text}\tt\tsolved\tsolved\t{by}\t{moment}\t{moment}\t"
+            f"{NULL if given is None else f'{at - given} s'}\n"
         )
 
     def rating(self, request_id: str, cycle: int, said: tuple[str, bool, str, int], reasons: str,

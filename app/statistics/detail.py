@@ -4,20 +4,29 @@ Each request is told once for each instant that puts it into the period (a time 
 it, of every measure that goes by this instant, whether it is in the numerator, in the denominator
 alone, or does not count. So whoever filters a column counts the figure again. The conditions are
 those of ``predicates``; nothing about a person is read.
+
+Who sees figures only is told the unit, category, kind and channel of a line where the filters name
+it, or where the table above names it in a cell that is told for every figure of the detail: so
+nobody counts a hidden cell by filtering (see ``domain.facets``). The lines of hidden cells stand
+together without a name, and there are enough of them: that is what the rule for small cells leaves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from app.domain import facets
 from app.domain.identity import BLIND_ROLES, Actor
 from app.domain.measures import BASIS_TEXT, DEFINITIONS, Basis, Measure
 from app.domain.states import STATE_TEXT, State
+from app.statistics.counting import source
 from app.statistics.dimensions import Dimension
-from app.statistics.engine import Part, Query, parts_of, source
+from app.statistics.engine import Cell, Figures
 from app.statistics.export_files import Column, Sheet
 from app.statistics.kinds import SheetName
-from app.statistics.predicates import COUNTED
+from app.statistics.members import facets_of
+from app.statistics.predicates import COUNTED, is_excluded
+from app.statistics.questions import Keys, Part, Query, parts_of
 from app.statistics.views import Name
 from app.statistics.workbook import Value
 from app.store.session import Columns, Statement
@@ -34,8 +43,7 @@ _INSTANTS = (
     "submitted_at", "contact_due_at", "contacted_at", "reply_due_at", "replied_at", "ended_at",
 )  # fmt: skip
 _COUNTS = ("reassigned", "extensions", "reopens", "supervise_level")
-_FLAG_TEXT = ("不计入", "仅分母", "分子", "分子（部分解决）")
-HIDDEN_TEXT = "已隐去"
+_FLAG_TEXT = ("不计入", "仅分母", "分子", "分子（部分解决）", "不计入（已批准剔除）")
 
 
 def sheet(measures: Sequence[Measure]) -> Sheet:
@@ -82,16 +90,17 @@ class Stretch:
     measures: tuple[Measure, ...]
 
 
-def stretches(query: Query, measures: Sequence[Measure]) -> list[Stretch]:
+def stretches(query: Query, measures: Sequence[Measure], actor: Actor) -> list[Stretch]:
     """What must be read for a query's detail.
 
     Args:
         measures: what may be told of ``query.counted``.
     """
     filters = tuple(query.filters.given())
+    keys = query.group_by if actor.role in BLIND_ROLES else ()
     return [
         Stretch(
-            *_statements(part.instant, part.measures, filters),
+            *_statements(part.instant, part.measures, filters, keys),
             query.basis_of(part.measures[0]),
             part.measures,
         )
@@ -101,40 +110,59 @@ def stretches(query: Query, measures: Sequence[Measure]) -> list[Stretch]:
 
 @lru_cache(maxsize=256)
 def _statements(
-    instant: str, measures: tuple[Measure, ...], filters: tuple[str, ...]
+    instant: str,
+    measures: tuple[Measure, ...],
+    filters: tuple[str, ...],
+    group_by: tuple[Dimension, ...],
 ) -> tuple[Statement, Statement]:
-    read_from = source(Part(instant, measures), (), filters)
+    read_from = source(Part(instant, measures), group_by, filters)
     flags = ", ".join(_flag(measure) for measure in measures)
+    keys = ", ".join(f"key.k{place}::text" for place in range(len(group_by)))
     return (
         Statement(f"SELECT count(*) AS total {read_from}"),
-        Statement(f"SELECT {_COLUMNS}, ARRAY[{flags}]::int[] AS flags {read_from}{_ORDERED}"),
+        Statement(
+            f"SELECT {_COLUMNS}, ARRAY[{flags}]::int[] AS flags, ARRAY[{keys}]::text[] AS keys"
+            f" {read_from}{_ORDERED}"
+        ),
     )
 
 
 def _flag(measure: Measure) -> str:
     counted = COUNTED[measure]
     half = f"WHEN {counted.half} THEN 3 " if counted.half else ""
-    return f"CASE {half}WHEN {counted.num} THEN 2 WHEN {counted.den} THEN 1 ELSE 0 END"
+    return f"""CASE {half}WHEN {counted.num} THEN 2 WHEN {counted.den} THEN 1
+  WHEN {is_excluded(measure)} THEN 4 ELSE 0 END"""
 
 
 class Reading:
     """Turns what was read of one stretch into rows of the sheet."""
 
     def __init__(
-        self, stretch: Stretch, measures: Sequence[Measure], name: Name, actor: Actor
+        self,
+        stretch: Stretch,
+        query: Query,
+        measures: Sequence[Measure],
+        found: Figures,
+        *,
+        name: Name,
+        actor: Actor,
     ) -> None:
+        """Args: ``found``: the query's figures, as ``actor`` is told them."""
         self._basis = BASIS_TEXT[stretch.basis]
         self._places = [
             stretch.measures.index(measure) if measure in stretch.measures else None
             for measure in measures
         ]
         self._name = lru_cache(4_096)(name)
-        # Who sees figures only sees no place of a single request.
-        self._blind = actor.role in BLIND_ROLES
+        self._query, self._measures, self._actor = query, measures, actor
+        self._cells = found.subtotals | found.groups
+        self._narrowed = facets_of(query.filters.narrowed())
+        self._asked = lru_cache(4_096)(self._asked_in)
 
     def rows(self, found: Sequence[Columns]) -> Iterator[list[Value]]:
         for row in found:
             office_s, flags = row["office_s"], row["flags"]
+            told = facets.told(row, self._actor, asked=self._asked(tuple(row["keys"])))
             yield [
                 self._basis,
                 row["number"],
@@ -142,15 +170,31 @@ class Reading:
                 row["state"],
                 STATE_TEXT[State(row["state"])][0],
                 row["cycle_no"],
-                self._name(Dimension.KIND, row["kind"]),
-                self._name(Dimension.CHANNEL, row["channel"]),
-                row["category_code"],
-                self._name(Dimension.CATEGORY_LEAF, row["category_code"]),
-                row["unit_code"],
-                self._name(Dimension.UNIT, row["unit_code"]),
-                None if self._blind else row["grid_code"],
+                self._named(Dimension.KIND, told["kind"]),
+                self._named(Dimension.CHANNEL, told["channel"]),
+                told["category_code"],
+                self._named(Dimension.CATEGORY_LEAF, told["category_code"]),
+                told["unit_code"],
+                self._named(Dimension.UNIT, told["unit_code"]),
+                told["grid_code"],
                 *(row[instant] for instant in _INSTANTS),
                 None if office_s is None else round(office_s / 3600, 4),
                 *(row[count] for count in _COUNTS),
                 *(None if at is None else _FLAG_TEXT[flags[at]] for at in self._places),
             ]
+
+    def _named(self, dimension: Dimension, key: str | None) -> str | None:
+        """What nobody determined is called so; what is not told has no name."""
+        blind = self._actor.role in BLIND_ROLES
+        return None if key is None and blind else self._name(dimension, key)
+
+    def _asked_in(self, keys: Keys) -> frozenset[str]:
+        """The facets of which the cell names one value, as deep as it is told for all figures."""
+        depth = 0
+        while depth < len(keys) and self._is_told(keys[: depth + 1]):
+            depth += 1
+        return self._narrowed | facets_of(self._query.group_by[:depth])
+
+    def _is_told(self, keys: Keys) -> bool:
+        cells: Mapping[Measure, Cell] = self._cells.get(keys, {})
+        return all(it in cells and not cells[it].suppressed for it in self._measures)

@@ -4,7 +4,9 @@ A request is counted where it is now: its present unit, grid and category. Every
 hierarchy lies within the one before it, which is what the rule for small cells builds on.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from app.domain.grid_codes import CODE_DIGITS
@@ -90,6 +92,42 @@ def key_sql(dimension: Dimension, instant: str) -> str:
     return _SQL[dimension]
 
 
+def time_key(dimension: Dimension, day: date) -> str:
+    """As ``key_sql`` says, of a local day."""
+    match dimension:
+        case Dimension.DAY:
+            return day.isoformat()
+        case Dimension.WEEK:
+            year, week, _ = day.isocalendar()
+            return f"{year:04}-W{week:02}"
+        case Dimension.MONTH:
+            return f"{day.year:04}-{day.month:02}"
+        case Dimension.QUARTER:
+            return f"{day.year:04}-Q{(day.month + 2) // 3}"
+        case _:
+            return f"{day.year:04}"
+
+
+def level_key(dimension: Dimension, code: str | None, kinds: Mapping[str, str]) -> str | None:
+    """As ``key_sql`` says, of the finest code of its hierarchy.
+
+    Args:
+        kinds: of the units, by code.
+    """
+    if code is None:
+        return None
+    if dimension in PLACE_DIGITS:
+        digits = PLACE_DIGITS[dimension]
+        return code[:digits] if len(code) >= digits else None
+    match dimension:
+        case Dimension.UNIT_KIND:
+            return kinds.get(code)
+        case Dimension.CATEGORY:
+            return code.split(".")[0]
+        case _:
+            return code
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What the figures are narrowed to: each a code, its subtree included.
@@ -143,6 +181,21 @@ _WHERE: dict[str, str] = {
 
 def where_sql(name: str) -> str:
     return _WHERE[name]
+
+
+def fits(name: str, value: str, code: str | None, kinds: Mapping[str, str]) -> bool:
+    """As ``where_sql`` says, of the finest code of its hierarchy."""
+    if code is None:
+        return False
+    match name:
+        case "unit_kind":
+            return kinds.get(code) == value
+        case "grid":
+            return code.startswith(value)
+        case "category":
+            return code == value or code.startswith(value + ".")
+        case _:
+            return code == value
 
 
 def values_of(filters: Filters) -> dict[str, str]:

@@ -1,20 +1,19 @@
 """/statistics over HTTP."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from app.domain.identity import Actor, Permission
-from app.domain.measures import DEFINITION_VERSION, Measure
+from app.domain.identity import BLIND_ROLES, Actor, Permission
+from app.domain.measures import Measure
 from app.grids.deps import Grids
 from app.people.deps import permit
 from app.reference.deps import ReferenceData
-from app.statistics import engine, members, periods, queries, rollups, views
-from app.statistics.dimensions import Dimension, Filters
-from app.statistics.engine import Query
+from app.statistics import engine, members, periods, queries, questions, views
+from app.statistics.dimensions import Filters
+from app.statistics.questions import Query
 from app.statistics.schemas import (
     Comparison,
     DefinitionsOut,
@@ -26,16 +25,14 @@ from app.statistics.schemas import (
     StatisticsIn,
     StatisticsOut,
 )
-from app.store.session import Database
 from app.web.asked import Asked
-from app.web.deps import Db, Now
+from app.web.deps import Db, Now, Session
 from app.web.period import Period, span
 from app.web.strict_json import StrictRoute
 
 router = APIRouter(prefix="/api/v1/statistics", tags=["statistics"], route_class=StrictRoute)
 
 Reader = Annotated[Actor, Depends(permit(Permission.STATISTICS_READ))]
-_BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 _MANY = frozenset({"measure", "group_by"})
 
 
@@ -76,30 +73,24 @@ async def get_statistics(
     people = None
     if Measure.PER_1000 in query.measures:
         people = await queries.residents(db)
-    found = await _counted(db, query, actor, now, people)
+    found = await engine.figures(db, query, actor=actor, now=now, people=people)
     if asked.ranked:
         found = engine.with_ranks(found)
     earlier = None
     if asked.compare is not None:
         years = 1 if asked.compare is Comparison.YEAR else 0
         since, until = periods.before(query.since, query.until, query.group_by, years=years)
-        past = engine.over(query, since, until)
-        earlier = (past, await _counted(db, past, actor, now, people))
+        past = questions.over(query, since, until)
+        counted = await engine.figures(db, past, actor=actor, now=now, people=people)
+        earlier = (past, counted)
     return views.figures_view(query, found, earlier, views.naming(reference, grids))
-
-
-async def _counted(
-    db: Database, query: Query, actor: Actor, now: datetime, people: Mapping[str, int] | None
-) -> engine.Figures:
-    """From sums made before where they say enough, else from the requests: the same figures."""
-    count = rollups.tallies if rollups.covers(query) else None
-    return await engine.figures(db, query, actor=actor, now=now, people=people, count=count)
 
 
 @router.get("/requests", response_model=MembersOut)
 async def list_counted_requests(
     actor: Reader,
     db: Db,
+    session: Session,
     now: Now,
     reference: ReferenceData,
     answer: Response,
@@ -108,22 +99,18 @@ async def list_counted_requests(
     """统计明细: exactly the requests behind one figure, without personal data, newest first.
 
     The query of the figure, and ``part`` and ``key`` for the cell. ``X-Total-Count`` is the number
-    that the figure tells; a cell that is not told has no list either.
+    that the figure tells; a cell that is not told has no list either. That an auditor or an
+    administrator read it stands in the audit.
     """
     query = _query(asked, now)
     if len(asked.key) not in (0, len(query.group_by)):
         raise members.KeysMissing
+    cell = (query.measures[0], asked.part, tuple(key or None for key in asked.key))
     page = await members.members(
-        db,
-        query,
-        query.measures[0],
-        asked.part,
-        tuple(key or None for key in asked.key),
-        actor=actor,
-        now=now,
-        cursor=asked.cursor,
-        limit=asked.limit,
+        db, query, *cell, actor=actor, now=now, cursor=asked.cursor, limit=asked.limit
     )
+    if actor.role in BLIND_ROLES and page.rows:
+        await members.note_opened(session, query, *cell, actor=actor, now=now)
     if page.total is not None:
         answer.headers["X-Total-Count"] = str(page.total)
     return views.members_view(page, query.measures[0], asked.part, reference, actor)
@@ -131,7 +118,7 @@ async def list_counted_requests(
 
 @router.get("/satisfaction", response_model=SatisfactionOut)
 async def get_satisfaction(
-    _actor: Reader,
+    actor: Reader,
     db: Db,
     now: Now,
     period: Period,
@@ -139,26 +126,13 @@ async def get_satisfaction(
     reference: ReferenceData,
     group_by: GroupBy = GroupBy.NONE,
 ) -> dict[str, Any]:
-    """满意度统计 over the requests submitted in the period (default: all until now)."""
-    submitted_from = period[0] or _BEGINNING
-    submitted_to = period[1] or max(now + timedelta(seconds=1), submitted_from)
-    total, groups = await queries.satisfaction(
-        db, submitted_from=submitted_from, submitted_to=submitted_to, group_by=group_by, now=now
-    )
-    named = views.naming(reference, grids)
+    """满意度统计 over the requests submitted in the period (default: all until now).
 
-    def name(key: str | None) -> str:
-        leaf = group_by is GroupBy.CATEGORY
-        return named(Dimension.CATEGORY_LEAF if leaf else Dimension(group_by), key)
-
-    return {
-        "definition_version": DEFINITION_VERSION,
-        "submitted_from": submitted_from,
-        "submitted_to": submitted_to,
-        "group_by": group_by,
-        "total": total,
-        "groups": [{"key": key, "name": name(key), **figures} for key, figures in groups],
-    }
+    Auditors are told what ``/statistics`` tells them: promises by when they were due, and no cells
+    of fewer than five people.
+    """
+    found = await queries.satisfaction(db, period, group_by, actor=actor, now=now)
+    return views.satisfaction_view(found, group_by, views.naming(reference, grids))
 
 
 @router.get("/definitions", response_model=DefinitionsOut)

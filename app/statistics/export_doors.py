@@ -22,9 +22,9 @@ from app.satisfaction.queries import read_id_cursor, write_cursor
 from app.statistics import export_files, export_job, exporting, periods
 from app.statistics import publication_schemas as schemas
 from app.statistics.dimensions import Filters
-from app.statistics.engine import Query
 from app.statistics.exporting import ExportGone
 from app.statistics.kinds import EXPORT_STATE_TEXT, ExportFormat, ExportState
+from app.statistics.questions import Query
 from app.store.crypto import FieldCipher
 from app.store.session import Columns
 from app.web import idempotency

@@ -34,10 +34,11 @@ from app.statistics import (
     snapshots,
 )
 from app.statistics.dimensions import values_of
-from app.statistics.engine import Figures, Query
+from app.statistics.engine import Figures
 from app.statistics.export_files import Sheet, Writer
 from app.statistics.exporting import ExportFailed
 from app.statistics.kinds import ExportFormat, SheetName
+from app.statistics.questions import Query
 from app.statistics.views import Name, naming
 from app.statistics.workbook import Value
 from app.store.moment import Moment, one_moment
@@ -192,7 +193,7 @@ class _Making:
     async def _detail(self, writer: Writer, query: Query, found: Figures, now: datetime) -> None:
         told = _told(query, found)
         await asyncio.to_thread(writer.sheet, detail.sheet(told))
-        stretches = detail.stretches(query, told)
+        stretches = detail.stretches(query, told, self._actor)
         values = {
             "since": query.since,
             "until": query.until,
@@ -204,7 +205,9 @@ class _Making:
             self._total += (await self._moment.rows(stretch.count, **asked))[0]["total"]
         await self._go_on()
         for stretch in stretches:
-            reading = detail.Reading(stretch, told, self._name, self._actor)
+            reading = detail.Reading(
+                stretch, query, told, found, name=self._name, actor=self._actor
+            )
             asked = {name: values[name] for name in stretch.rows.names}
             async for some in self._moment.stream(stretch.rows, at_once=self._at_once, **asked):
                 await asyncio.to_thread(writer.write, reading.rows(some))

@@ -6,9 +6,10 @@ from typing import Any
 from app.domain.measures import BASIS_TEXT, DEFINITIONS, Measure, Unit
 from app.statistics import snapshots
 from app.statistics.dimensions import Dimension
-from app.statistics.engine import Cell, Figures, Keys, Query, ranked
+from app.statistics.engine import Cell, Figures, ranked
 from app.statistics.export_files import Column, Sheet
 from app.statistics.kinds import SheetName
+from app.statistics.questions import Keys, Query
 from app.statistics.snapshots import Published
 from app.statistics.views import Name
 from app.statistics.workbook import Percent, Value

@@ -12,8 +12,9 @@ from hashlib import sha256
 from typing import Any
 
 from app.domain.measures import DEFINITION_VERSION, DEFINITIONS, Measure, Weights
-from app.statistics.engine import Cell, Figures, Keys, Query
+from app.statistics.engine import Cell, Figures
 from app.statistics.periods import ZONE
+from app.statistics.questions import Keys, Query
 from app.statistics.views import Name
 
 FORM = 1  # of the text: a later form is read by later code
@@ -106,7 +107,7 @@ def _table(query: Query, found: Figures, name: Name) -> dict[str, Any]:
 
 
 def _told(cell: Cell) -> dict[str, Any]:
-    told = asdict(cell)
+    told = cell._asdict()
     del told["rank"]
     return {
         member: round(value, _DIGITS) if isinstance(value, float) else value

@@ -11,7 +11,6 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     SmallInteger,
     String,
@@ -115,44 +114,76 @@ class Export(Base):
 # --- sums: nothing here is the truth; all of it follows from ``requests`` and may be deleted ------
 
 
-class Rollup(Base):
-    """Sums over requests of one cohort that share an instant's day and a key of one facet.
+class Span(Base):
+    """How far a cohort (what was submitted on one local day), or those of one month, are summed.
 
     Attributes:
-        facet: what the key is of, see ``rollups.FACETS``. ``key``: empty where nobody knows it.
-        instant: the column of ``predicates.instant_of`` that puts a request into ``day``.
-        cohort: the local day of submission: what is made anew together.
-        counts: as ``rollups.PLACES`` says.
-    """
-
-    __tablename__ = "statistics_rollups"
-    __table_args__ = (Index("ix_statistics_rollups_cohort", "cohort"),)
-
-    facet: Mapped[str] = mapped_column(String(12, collation="C"), primary_key=True)
-    instant: Mapped[str] = mapped_column(String(40, collation="C"), primary_key=True)
-    day: Mapped[date] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(String(60, collation="C"), primary_key=True)
-    cohort: Mapped[date] = mapped_column(primary_key=True)
-    counts: Mapped[list[int]] = mapped_column(ARRAY(Integer))
-
-
-class RollupDay(Base):
-    """How far a cohort is rolled up.
-
-    Attributes:
-        ready: its rows may be read; else too many of its requests may still change by themselves.
+        span: ``day`` or ``month``; [first, past) are local days.
+        ready: its sums may be read; else too many of its requests may still change by themselves.
         live: requests that are not in the sums, because what they count for may change with time.
     """
 
-    __tablename__ = "statistics_days"
+    __tablename__ = "statistics_spans"
+    __table_args__ = (CheckConstraint("first < past", name="some_time"),)
 
-    cohort: Mapped[date] = mapped_column(primary_key=True)
+    span: Mapped[str] = mapped_column(String(5, collation="C"), primary_key=True)
+    first: Mapped[date] = mapped_column(primary_key=True)
+    past: Mapped[date]
     computed_at: Mapped[datetime]
     ready: Mapped[bool]
     live: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
 
 
-class RollupState(Base):
+class Sum(Base):
+    """The cells of one span by one facet and one instant, as vectors: see ``statistics.sums``.
+
+    Attributes:
+        low, high: the first and the last bucket there is.
+        cells: how many, in the order of bucket and codes.
+        buckets: of each cell, days since 1970, int32; none where there is but ``low``.
+        codes: of each cell, by ``SumKey``, int32; one vector after the other where there are two.
+        counts: int32, and ``people``: uint64; one vector for each condition, each denominator.
+            All are little-endian.
+    """
+
+    __tablename__ = "statistics_sums"
+
+    facet: Mapped[str] = mapped_column(String(24, collation="C"), primary_key=True)
+    instant: Mapped[str] = mapped_column(String(40, collation="C"), primary_key=True)
+    span: Mapped[str] = mapped_column(String(5, collation="C"), primary_key=True)
+    first: Mapped[date] = mapped_column(primary_key=True)
+    low: Mapped[date]
+    high: Mapped[date]
+    cells: Mapped[int]
+    buckets: Mapped[bytes | None] = mapped_column(LargeBinary)
+    codes: Mapped[bytes] = mapped_column(LargeBinary)
+    counts: Mapped[bytes] = mapped_column(LargeBinary)
+    people: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+# Out of line as it is, a part of a vector is read without the rest; packed, only as a whole.
+for _column in ("buckets", "codes", "counts", "people"):
+    event.listen(
+        Sum.__table__,
+        "after_create",
+        DDL(  # type: ignore[no-untyped-call]
+            f"ALTER TABLE statistics_sums ALTER COLUMN {_column} SET STORAGE EXTERNAL"
+        ),
+    )
+
+
+class SumKey(Base):
+    """The number of a key in ``Sum.codes``. ``key``: empty where nobody knows it."""
+
+    __tablename__ = "statistics_keys"
+    __table_args__ = (UniqueConstraint("code", "key"),)
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    code: Mapped[str] = mapped_column(String(12, collation="C"))
+    key: Mapped[str] = mapped_column(String(60, collation="C"))
+
+
+class SumState(Base):
     """One row: by which definitions, and until when changes were looked for."""
 
     __tablename__ = "statistics_state"

@@ -55,6 +55,30 @@ def before(
     return begin - (end - begin), begin
 
 
+def of_key(dimension: Dimension, key: str | None) -> tuple[datetime, datetime] | None:
+    """[since, until) of what a time group's key names; None for what is none."""
+    if key is None or HIERARCHY[dimension] is not Hierarchy.TIME:
+        return None
+    try:
+        match dimension:
+            case Dimension.DAY:
+                begin = datetime.combine(date.fromisoformat(key), time(0), ZONE)
+                return begin, begin + timedelta(days=1)
+            case Dimension.WEEK:
+                monday = date.fromisocalendar(int(key[:4]), int(key[6:]), 1)
+                begin = datetime.combine(monday, time(0), ZONE)
+                return begin, begin + timedelta(days=7)
+            case Dimension.MONTH:
+                begin, months = datetime(int(key[:4]), int(key[5:]), 1, tzinfo=ZONE), 1
+            case Dimension.QUARTER:
+                begin, months = datetime(int(key[:4]), int(key[6:]) * 3 - 2, 1, tzinfo=ZONE), 3
+            case _:
+                begin, months = datetime(int(key), 1, 1, tzinfo=ZONE), 12
+        return begin, _months_later(begin, months)
+    except (ValueError, OverflowError):
+        return None
+
+
 def utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 

@@ -3,17 +3,20 @@
 Of each measure: the condition of its denominator, that of its numerator (always inside the
 denominator), the instant that puts it into a period, and what must be joined to say so. A figure is
 ``count(*) FILTER (WHERE condition)``, its drill-down the rows for which the condition holds, and
-``excluded`` is what lies in the period and outside the denominator. No condition is ever NULL.
+``excluded`` is what lies in the period and outside the denominator, also what was left out by a
+decision (剔除). No condition is ever NULL.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from app.domain.exclusions import NEVER_EXCLUDED
 from app.domain.measures import Basis, Measure
 from app.domain.satisfaction import SATISFIED_FROM, Satisfaction, Solved
 from app.domain.sla import ClockState, Metric
 from app.domain.states import State
+from app.requests.exclusion import excluded_from
 from app.requests.queries import CANCELLED, NO_CONTACT_AT
 
 # A clock of the present cycle, whatever became of it; a request without one has NULLs.
@@ -39,6 +42,9 @@ class Counted:
     due: str = "requests.reply_due_at"
     join: str = ""
     half: str = ""
+
+
+PERCENTILE: dict[Measure, float] = {Measure.DURATION_MEDIAN: 0.5, Measure.DURATION_P90: 0.9}
 
 
 def _sure(condition: str) -> str:
@@ -117,21 +123,46 @@ _RAW: dict[Measure, Counted] = {
 }
 
 
-def _whole(raw: Counted) -> Counted:
-    den = _sure(raw.den) if raw.den != _ALL else _ALL
-    num = _sure(f"{raw.den} AND {raw.num}") if raw.num != _ALL else _ALL
-    half = _sure(f"{raw.den} AND {raw.half}") if raw.half else ""
-    return Counted(den, num, raw.due, raw.join, half)
+def together(measure: Measure) -> tuple[Measure, ...]:
+    """Two readings of the same durations: who is left out of one is left out of both."""
+    return tuple(PERCENTILE) if measure in PERCENTILE else (measure,)
+
+
+def is_excluded(measure: Measure) -> str:
+    """By a decision (剔除). Never NULL."""
+    if measure in NEVER_EXCLUDED:
+        return "false"
+    return f"({' OR '.join(map(excluded_from, together(measure)))})"
+
+
+def _whole(measure: Measure, raw: Counted, *, excluding: bool = True) -> Counted:
+    if measure in NEVER_EXCLUDED:
+        return raw
+    within = f"{raw.den} AND NOT {is_excluded(measure)}" if excluding else raw.den
+    half = _sure(f"{within} AND {raw.half}") if raw.half else ""
+    return Counted(_sure(within), _sure(f"{within} AND {raw.num}"), raw.due, raw.join, half)
 
 
 # Everything but the composite, which is put together from others.
 COUNTED: Mapping[Measure, Counted] = MappingProxyType(
-    {measure: _whole(raw) for measure, raw in _RAW.items()}
+    {measure: _whole(measure, raw) for measure, raw in _RAW.items()}
+)
+# What each of these conditions comes to for a request that nobody has excluded from anything: so
+# many measures say the same of it.
+UNEXCLUDED = "requests.excluded IS NULL"
+PLAIN: Mapping[str, str] = MappingProxyType(
+    {
+        condition: getattr(_whole(measure, raw, excluding=False), name)
+        for measure, raw in _RAW.items()
+        for name in ("den", "num", "half")
+        if (condition := getattr(COUNTED[measure], name))
+    }
 )
 
-# What is ranked to find a middle, in hours of office time.
-OFFICE_HOURS = "requests.office_s / 3600.0"
-PERCENTILE: dict[Measure, float] = {Measure.DURATION_MEDIAN: 0.5, Measure.DURATION_P90: 0.9}
+# What is ranked to find a middle: office time in whole tenths of an hour, a half upwards. So few
+# values can be counted one by one, and their counts added up.
+TENTHS = 10  # of an hour
+OFFICE_TENTHS = "(requests.office_s + 180) / 360"
 
 _INSTANT: dict[Basis, str] = {
     Basis.SUBMITTED: "requests.submitted_at",

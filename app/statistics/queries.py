@@ -1,104 +1,89 @@
-"""The numbers. Each SELECT follows a definition in ``domain.measures``, and only reads."""
+"""The seven figures of ``/statistics/satisfaction``, and who lives where."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from functools import cache
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from app.domain.measures import Measure, ratio
-from app.domain.satisfaction import SATISFIED_FROM
-from app.requests.queries import CANCELLED, NO_CONTACT_AT
+from app.domain.identity import BLIND_ROLES, Actor
+from app.domain.measures import DEFINITIONS, OF_SATISFACTION, Basis, Measure
+from app.statistics import engine, periods
+from app.statistics.dimensions import Dimension, Filters
+from app.statistics.engine import Cell
+from app.statistics.questions import Query
 from app.statistics.schemas import GroupBy
-from app.store.session import Columns, Database, Statement
+from app.store.session import Database, Statement
 
-# A request is counted where it is now: its present unit, grid and category.
-_KEY: dict[GroupBy, str] = {
-    GroupBy.NONE: "NULL::text",
-    GroupBy.UNIT: "unit_code",
-    GroupBy.TOWN: "left(grid_code, 9)",
-    GroupBy.COMMUNITY: "CASE WHEN length(grid_code) >= 12 THEN left(grid_code, 12) END",
-    GroupBy.GRID: "CASE WHEN length(grid_code) >= 15 THEN left(grid_code, 15) END",
-    GroupBy.CATEGORY: "category_code",
-    GroupBy.MONTH: "to_char(submitted_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM')",
+_DIMENSION: dict[GroupBy, tuple[Dimension, ...]] = {
+    GroupBy.NONE: (),
+    GroupBy.UNIT: (Dimension.UNIT,),
+    GroupBy.TOWN: (Dimension.TOWN,),
+    GroupBy.COMMUNITY: (Dimension.COMMUNITY,),
+    GroupBy.GRID: (Dimension.GRID,),
+    GroupBy.CATEGORY: (Dimension.CATEGORY_LEAF,),
+    GroupBy.MONTH: (Dimension.MONTH,),
 }
+_BY_DUE = tuple(it for it in OF_SATISFACTION if DEFINITIONS[it].basis is Basis.DUE)
+_BY_SUBMISSION = tuple(it for it in OF_SATISFACTION if it not in _BY_DUE)
 
 
-@cache
-def _statement(group_by: GroupBy) -> Statement:
-    return Statement(f"""
-WITH cohort AS (
-  SELECT {_KEY[group_by]} AS key, state, satisfaction, contacted_at, contact_due_at, replied_at,
-    reply_due_at, rate_until, {CANCELLED} AS cancelled,
-    -- tried often enough in time (已尽责未联系上): neither met nor missed
-    contacted_at IS NULL AND diligent_at IS NOT NULL AS diligent,
-    {NO_CONTACT_AT} AS no_contact_at
-  FROM requests
-  WHERE submitted_at >= :submitted_from AND submitted_at < :submitted_to
-)
-SELECT key,
-  count(*) AS received,
-  count(*) FILTER (WHERE state = 'closed' OR state = 'archived' AND NOT cancelled) AS closed,
-  count(*) FILTER (WHERE rate_until IS NOT NULL OR satisfaction IS NOT NULL) AS rateable,
-  count(satisfaction) AS rated,
-  count(*) FILTER (WHERE satisfaction >= {SATISFIED_FROM:d}) AS satisfied,
-  count(*) FILTER (WHERE contacted_at <= contact_due_at) AS contact_met,
-  count(*) FILTER (WHERE contacted_at > contact_due_at
-    OR contacted_at IS NULL AND NOT cancelled AND NOT diligent
-      AND contact_due_at < no_contact_at) AS contact_missed,
-  count(*) FILTER (WHERE diligent AND NOT cancelled) AS diligent,
-  count(*) FILTER (WHERE replied_at < reply_due_at) AS reply_met,
-  count(*) FILTER (WHERE replied_at >= reply_due_at
-    OR replied_at IS NULL AND NOT cancelled AND reply_due_at <= :now) AS reply_missed
-FROM cohort GROUP BY key ORDER BY key NULLS LAST
-""")  # noqa: S608 - put together from the table above
+@dataclass(frozen=True, slots=True)
+class Satisfaction:
+    """The figures of [since, until), in total and by the key of each group.
+
+    ``basis``: the instant by which each figure's requests were put into the period.
+    """
+
+    since: datetime
+    until: datetime
+    basis: Mapping[Measure, Basis]
+    total: Mapping[Measure, Cell]
+    groups: Mapping[str | None, Mapping[Measure, Cell]]
 
 
 async def satisfaction(
     db: Database,
-    *,
-    submitted_from: datetime,
-    submitted_to: datetime,
+    period: tuple[datetime | None, datetime | None],
     group_by: GroupBy,
+    *,
+    actor: Actor,
     now: datetime,
-) -> tuple[dict[str, dict[str, Any]], list[tuple[str | None, dict[str, dict[str, Any]]]]]:
-    """Return the figures in total and per group, for requests submitted in [from, to)."""
-    rows = await db.rows(
-        _statement(group_by), submitted_from=submitted_from, submitted_to=submitted_to, now=now
+) -> Satisfaction:
+    """Count what was submitted in ``period`` (default: all until now).
+
+    Who sees figures only is told what ``/statistics`` tells them, promises by when they were due:
+    nearly the same requests, by another instant, could be subtracted. Where no end is named, due
+    times have none either, so that the figures of all time are those by submission.
+
+    Raises: StatisticsTooFine.
+    """
+    by = _DIMENSION[group_by]
+    if actor.role in BLIND_ROLES:
+        since, until = periods.meant(*period, now)
+        due_until = periods.END if period[1] is None else until
+        queries = [
+            Query(_BY_SUBMISSION, by, Filters(), since, until),
+            Query(_BY_DUE, by, Filters(), since, due_until),
+        ]
+    else:
+        since = period[0] or periods.BEGINNING
+        until = period[1] or max(now + timedelta(seconds=1), since)
+        # Nothing was submitted after now, and sums tell whole days.
+        end = periods.meant(*period, now)[1] if period[1] is None else until
+        queries = [Query(OF_SATISFACTION, by, Filters(), since, end, Basis.SUBMITTED)]
+    total: dict[Measure, Cell] = {}
+    groups: dict[str | None, dict[Measure, Cell]] = {}
+    for query in queries:
+        found = await engine.figures(db, query, actor=actor, now=now)
+        total |= found.total
+        for (key,), cells in found.groups.items():
+            groups.setdefault(key, dict.fromkeys(OF_SATISFACTION, Cell(0, 0))).update(cells)
+    return Satisfaction(
+        since=since,
+        until=until,
+        basis={it: query.basis_of(it) for query in queries for it in query.measures},
+        total=total,
+        groups=dict(sorted(groups.items(), key=lambda it: (it[0] is None, it[0] or ""))),
     )
-    total = _figures(_sum(rows))
-    if group_by is GroupBy.NONE:
-        return total, []
-    return total, [(row["key"], _figures(row)) for row in rows]
-
-
-_COUNTS = ("received", "closed", "rateable", "rated", "satisfied", "contact_met", "contact_missed",
-           "diligent", "reply_met", "reply_missed")  # fmt: skip
-
-
-def _sum(rows: Sequence[Columns]) -> dict[str, int]:
-    return {name: sum(row[name] for row in rows) for name in _COUNTS}
-
-
-def _figures(counts: Columns) -> dict[str, dict[str, Any]]:
-    pairs = {
-        Measure.RECEIVED: (counts["received"], counts["received"]),
-        Measure.CLOSED: (counts["closed"], counts["received"]),
-        Measure.RATED: (counts["rated"], counts["rateable"]),
-        Measure.SATISFIED: (counts["satisfied"], counts["rated"]),
-        Measure.CONTACT_ON_TIME: (
-            counts["contact_met"],
-            counts["contact_met"] + counts["contact_missed"],
-        ),
-        Measure.DILIGENT: (
-            counts["diligent"],
-            counts["contact_met"] + counts["contact_missed"] + counts["diligent"],
-        ),
-        Measure.REPLY_ON_TIME: (counts["reply_met"], counts["reply_met"] + counts["reply_missed"]),
-    }
-    return {
-        measure: {"num": num, "den": den, "value": ratio(num, den)}
-        for measure, (num, den) in pairs.items()
-    }
 
 
 # Of the register (人地房): who is known to live there now.

@@ -1,112 +1,146 @@
-"""Making sums: the job that keeps them, cohort by cohort, and the proof that they are right."""
+"""Making sums: the job that keeps them, span by span. ``rollup_proof`` says that they are right."""
 
+import asyncio
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.working_time import SHANGHAI
-from app.statistics.rollups import (
+from app.statistics.folding import NEVER, UNTIMED, Requests, fold, requests_of
+from app.statistics.models import Span, Sum
+from app.statistics.predicates import OFFICE_TENTHS, PLAIN
+from app.statistics.spans import EPOCH, OVERLAP, TOUCHED
+from app.statistics.sums import (
+    CODES,
+    CONDITIONS,
+    DAY,
     DEFINED,
-    FACETS,
     INSTANTS,
     JOINS,
-    OVERLAP,
-    PLACES,
+    MONTH,
+    PERSON,
     SETTLED,
-    STALE,
     SUBMITTED,
+    TENTHS,
+    TIMED_DEN,
     local_day,
 )
 
-MISSING_AT_ONCE = 30  # cohorts that one turn of the job makes for the first time
-_RUN = 5  # cohorts that one statement makes
-_SCRUB_AFTER = timedelta(hours=6)  # then a cohort is made anew for no reason, one each turn
+# What one turn of the job makes at most; the rest is forgotten, and made in later turns.
+MOST_DAYS, MOST_MONTHS = 31, 1
+_RUN = 5  # days that are read together
+_SCRUB_AFTER = timedelta(hours=6)  # then a span is made anew for no reason, one each turn
 _LIVE_SHARE = 0.2  # more than so many: counting the requests themselves is no slower
 _LOCK = 0x726F6C6C  # "roll"
 
-
-def _sums() -> str:
-    columns = [f"{key} AS {facet}" for facet, (key, _) in FACETS.items()]
-    columns += [f"{local_day(instant)} AS day_{n}" for n, instant in enumerate(INSTANTS)]
-    columns += [f"{condition} AS c{place}" for condition, place in PLACES.items()]
-    counts = ", ".join(f"count(*) FILTER (WHERE c{place})" for place in PLACES.values())
-    parts = []
-    for n, (instant, facets) in enumerate(INSTANTS.items()):
-        sets = ", ".join(f"(cohort, day_{n}, {facet})" for facet in facets)
-        which = " ".join(f"WHEN GROUPING({facet}) = 0 THEN '{facet}'" for facet in facets)
-        key = " ".join(f"WHEN GROUPING({facet}) = 0 THEN {facet}" for facet in facets)
-        parts.append(f"""
-  SELECT CASE {which} END AS facet, '{instant}' AS instant, day_{n} AS day,
-    coalesce(CASE {key} END, '') AS key, cohort, ARRAY[{counts}]::int[] AS counts
-  FROM summed WHERE day_{n} IS NOT NULL GROUP BY GROUPING SETS ({sets})""")  # noqa: S608
-    return f"""
-WITH summed AS MATERIALIZED (
-  SELECT {local_day(SUBMITTED)} AS cohort, {", ".join(columns)} FROM requests {JOINS}
-  WHERE requests.submitted_at >= :begins AND requests.submitted_at < :ends
-    AND {local_day(SUBMITTED)} = ANY(:cohorts::date[]) AND {SETTLED}
-){" UNION ALL ".join(parts)}"""  # noqa: S608 - our own words
+Made = tuple[str, date]  # which span: its kind and its first day
 
 
-def _bound(sql: str) -> Any:
+def bound(sql: str) -> Any:
     """For SQLAlchemy, which wants casts of parameters in another way than ``Statement``."""
     return text(re.sub(r"(?<!:):([a-z_]+)::([a-z]+(?:\[\])?)", r"CAST(:\1 AS \2)", sql))
 
 
-_SUMS = _bound(_sums())
-_KEEP = _bound(f"""
-INSERT INTO statistics_rollups (facet, instant, day, key, cohort, counts) {_sums()}""")
-_LIVE = _bound(f"""
+_INSIDE = "requests.submitted_at >= :begins AND requests.submitted_at < :ends"
+
+
+def _columns() -> Iterator[tuple[str, str]]:
+    yield "cohort", f"int4send({local_day(SUBMITTED)} - DATE '{EPOCH}')"
+    for at, instant in enumerate(INSTANTS):
+        day = f"{local_day(instant)} - DATE '{EPOCH}'"
+        yield f"day_{at}", f"int4send(coalesce({day}, {NEVER}))"
+    for code in CODES:
+        yield f"code_{code}", f"int4send(key_{code}.number)"
+    timed = f"{PLAIN[TIMED_DEN]} AND requests.office_s IS NOT NULL"
+    yield f"code_{TENTHS}", f"int4send(CASE WHEN {timed} THEN {OFFICE_TENTHS} ELSE {UNTIMED} END)"
+    bits = " | ".join(f"(({it})::int::bigint << {at})" for at, it in enumerate(CONDITIONS))
+    yield "mask", f"int8send({bits})"
+    yield "person", f"int4send({PERSON}::int)"
+
+
+# Every settled request, each column put together as bytes: numbers need no reading one by one.
+_READ = bound(f"""
+SELECT {", ".join(f"string_agg({sql}, '') AS {name}" for name, sql in _columns())}
+FROM requests {JOINS}
+{
+    " ".join(
+        f"JOIN statistics_keys AS key_{code} ON key_{code}.code = '{code}'"
+        f" AND key_{code}.key = coalesce({sql}, '')"
+        for code, sql in CODES.items()
+    )
+}
+WHERE {_INSIDE} AND {SETTLED}
+""")  # noqa: S608
+_NUMBER_KEYS = bound(f"""
+INSERT INTO statistics_keys (number, code, key)
+SELECT (SELECT coalesce(max(number), 0) FROM statistics_keys)
+  + row_number() OVER (ORDER BY code, key), code, key
+FROM (
+  SELECT DISTINCT it.code, it.key FROM requests CROSS JOIN LATERAL (VALUES
+    {", ".join(f"('{code}', coalesce({sql}, ''))" for code, sql in CODES.items())}
+  ) AS it (code, key) WHERE {_INSIDE}
+) AS found
+WHERE NOT EXISTS (SELECT FROM statistics_keys AS known
+  WHERE known.code = found.code AND known.key = found.key)
+""")  # noqa: S608
+_LIVE = bound(f"""
 SELECT {local_day(SUBMITTED)} AS cohort, count(*) AS every,
   array_agg(requests.id) FILTER (WHERE NOT {SETTLED}) AS live
-FROM requests WHERE requests.submitted_at >= :begins AND requests.submitted_at < :ends GROUP BY 1
+FROM requests WHERE {_INSIDE} GROUP BY 1
 """)  # noqa: S608
-_DROP = text("DELETE FROM statistics_rollups WHERE cohort = ANY(:cohorts)")
-_NOTE = text("""
-INSERT INTO statistics_days (cohort, computed_at, ready, live)
-VALUES (:cohort, :now, :ready, :live)
-ON CONFLICT (cohort) DO UPDATE
-SET computed_at = EXCLUDED.computed_at, ready = EXCLUDED.ready, live = EXCLUDED.live
-""")
 _TRY_LOCK = text(f"SELECT pg_try_advisory_xact_lock({_LOCK})")
-_ANY_TIME = text("SET LOCAL statement_timeout = 0")
+# Folding a large month takes its time, and meanwhile nothing is said to the database.
+_ANY_TIME = text("""
+SELECT set_config('statement_timeout', '0', true),
+  set_config('idle_in_transaction_session_timeout', '300000', true)
+""")
 _STATE = text("SELECT definitions, checked_at FROM statistics_state")
 _CHECKED = text("""
 INSERT INTO statistics_state (one, definitions, checked_at) VALUES (1, :definitions, :now)
 ON CONFLICT (one) DO UPDATE
 SET definitions = EXCLUDED.definitions, checked_at = EXCLUDED.checked_at
 """)
-_ANALYZE = text("ANALYZE statistics_days, statistics_rollups, statistics_state")
-_FORGET_SUMS = text("DELETE FROM statistics_rollups WHERE cohort BETWEEN :first AND :last")
-_FORGET_DAYS = text("DELETE FROM statistics_days WHERE cohort BETWEEN :first AND :last")
-_TOUCHED = _bound(f"""
-SELECT day.cohort FROM statistics_days AS day JOIN (
-  SELECT {local_day("requests.submitted_at")} AS cohort,
-    max(entry.at) AS at
-  FROM audit_entries AS entry JOIN requests ON requests.id = entry.chain
-  WHERE entry.at >= :since GROUP BY 1
-) AS touched USING (cohort)
-WHERE touched.at >= day.computed_at
-   OR touched.at >= day.computed_at - :overlap::interval
-     AND touched.at <= :now::timestamptz - :overlap::interval
+_ANALYZE = text("ANALYZE statistics_spans, statistics_sums, statistics_keys, statistics_state")
+_DROP_SUMS = text("DELETE FROM statistics_sums WHERE span = :span AND first = :first")
+_DROP_SPAN = text("DELETE FROM statistics_spans WHERE span = :span AND first = :first")
+_FORGET_SUMS = text("""
+DELETE FROM statistics_sums AS sums USING statistics_spans AS kept
+WHERE (sums.span, sums.first) = (kept.span, kept.first)
+  AND kept.first <= :last AND kept.past > :first
+""")
+_FORGET_SPANS = text("DELETE FROM statistics_spans WHERE first <= :last AND past > :first")
+# Left alone for long enough since: before, making them anew would not make them clean.
+_STALE = bound(f"""
+SELECT kept.span, kept.first FROM statistics_spans AS kept JOIN (
+  SELECT '{DAY}' AS span, cohort AS first, at FROM ({TOUCHED}) AS by_day
+  UNION ALL SELECT '{MONTH}', date_trunc('month', cohort::timestamp)::date, max(at)
+  FROM ({TOUCHED}) AS by_month GROUP BY 2
+) AS touched USING (span, first)
+WHERE touched.at >= kept.computed_at - :overlap::interval
+  AND touched.at <= :now::timestamptz - :overlap::interval
+ORDER BY kept.first
 """)  # noqa: S608
-_MISSING = text("""
-SELECT series.day::date AS cohort FROM generate_series(
-  (SELECT (min(submitted_at) AT TIME ZONE 'Asia/Shanghai')::date FROM requests)::timestamp,
-  CAST(:last AS date)::timestamp, interval '1 day') AS series (day)
-WHERE NOT EXISTS (SELECT FROM statistics_days WHERE cohort = series.day::date)
-ORDER BY series.day LIMIT :most
+_MISSING = bound("""
+SELECT step.first::date AS first FROM generate_series(
+  (SELECT date_trunc(:span::text, min(submitted_at) AT TIME ZONE 'Asia/Shanghai') FROM requests),
+  :last::date::timestamp, ('1 ' || :span::text)::interval
+) AS step (first)
+WHERE NOT EXISTS (SELECT FROM statistics_spans AS kept
+  WHERE kept.span = :span::text AND kept.first = step.first::date)
+ORDER BY step.first LIMIT :most
 """)
 _OLDEST = text("""
-SELECT cohort FROM statistics_days WHERE computed_at < :before ORDER BY computed_at LIMIT 1
+SELECT span, first FROM statistics_spans WHERE computed_at < :before ORDER BY computed_at LIMIT 1
 """)
 
 
 async def refresh(session: AsyncSession, *, now: datetime) -> int:
-    """Make anew what is stale, and some of what was never made; how many cohorts that were.
+    """Make anew what is stale, and some of what was never made; how many spans that were.
 
     In the caller's transaction: all or nothing, so a crash leaves what was. Of several workers one
     does it, the others return at once. A second call has nothing to do.
@@ -115,87 +149,121 @@ async def refresh(session: AsyncSession, *, now: datetime) -> int:
         return 0
     await session.execute(_ANY_TIME)
     state = (await session.execute(_STATE)).one_or_none()
+    stale: list[Made] = []
     if state is None or state.definitions != DEFINED:
         await forget(session, date.min, date.max)
-        stale: set[date] = set()
     else:
-        span = {"since": state.checked_at - OVERLAP, "overlap": OVERLAP, "now": now}
-        stale = set(await session.scalars(_TOUCHED, span))
-        stale.update(await session.scalars(_OLDEST, {"before": now - _SCRUB_AFTER}))
+        found = await session.execute(_STALE, {"overlap": OVERLAP, "now": now})
+        stale = [(row.span, row.first) for row in found]
+        oldest = await session.execute(_OLDEST, {"before": now - _SCRUB_AFTER})
+        stale += [it for row in oldest if (it := (row.span, row.first)) not in stale]
+    room = {DAY: MOST_DAYS, MONTH: MOST_MONTHS}
+    making = await _some(session, stale, room)
     today = now.astimezone(SHANGHAI).date()
-    missing = {"last": today - timedelta(days=1), "most": MISSING_AT_ONCE}
-    stale.update(await session.scalars(_MISSING, missing))
-    for run in _runs(stale):
-        await _make(session, run, now=now)
+    last = {DAY: today - timedelta(days=1), MONTH: _month_before(today)}
+    for span, most in room.items():
+        missing = {"span": span, "last": last[span], "most": most}
+        making += [(span, first) for first in await session.scalars(_MISSING, missing)]
+    wanted: dict[date, set[Made]] = defaultdict(set)
+    for made in making:
+        wanted[made[1].replace(day=1)].add(made)
+    for them in wanted.values():
+        await _make(session, them, now=now)
     await session.execute(_CHECKED, {"definitions": DEFINED, "now": now})
-    if len(stale) > _RUN:  # nobody else tells the planner in time
+    if len(making) > _RUN:  # nobody else tells the planner in time
         await session.execute(_ANALYZE)
-    return len(stale)
+    return len(making)
+
+
+async def _some(session: AsyncSession, stale: Sequence[Made], room: dict[str, int]) -> list[Made]:
+    """As many as there is room for, and no room where they are; others are missing from now on."""
+    chosen = []
+    for made in stale:
+        if room[made[0]]:
+            room[made[0]] -= 1
+            chosen.append(made)
+        else:
+            await _drop(session, made)
+    return chosen
 
 
 async def forget(session: AsyncSession, first: date, last: date) -> None:
     """Drop the sums of cohorts, both ends included: somebody has written past the audit."""
-    span = {"first": first, "last": last}
-    await session.execute(_FORGET_SUMS, span)
-    await session.execute(_FORGET_DAYS, span)
+    ends = {"first": first, "last": last}
+    await session.execute(_FORGET_SUMS, ends)
+    await session.execute(_FORGET_SPANS, ends)
 
 
-def _runs(cohorts: set[date]) -> Iterator[list[date]]:
-    """Days that follow each other, so many at once."""
-    run: list[date] = []
-    for cohort in sorted(cohorts):
-        if run and (cohort - run[-1] > timedelta(days=1) or len(run) == _RUN):
-            yield run
+async def _drop(session: AsyncSession, made: Made) -> None:
+    which = {"span": made[0], "first": made[1]}
+    await session.execute(_DROP_SUMS, which)
+    await session.execute(_DROP_SPAN, which)
+
+
+def _month_before(day: date) -> date:
+    return (day.replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
+def _past(made: Made) -> date:
+    span, first = made
+    if span == DAY:
+        return first + timedelta(days=1)
+    return date(first.year + first.month // 12, first.month % 12 + 1, 1)
+
+
+def midnights(first: date, past: date) -> dict[str, datetime]:
+    begins, ends = (datetime(it.year, it.month, it.day, tzinfo=SHANGHAI) for it in (first, past))
+    return {"begins": begins, "ends": ends}
+
+
+def _runs(spans: set[Made]) -> Iterator[tuple[date, date, list[Made]]]:
+    """What is read together: the month with its days, or a few days that follow each other."""
+    months = [made for made in spans if made[0] == MONTH]
+    if months:
+        yield months[0][1], _past(months[0]), sorted(spans)
+        return
+    run: list[Made] = []
+    for made in sorted(spans):
+        if run and (made[1] != _past(run[-1]) or len(run) == _RUN):
+            yield run[0][1], _past(run[-1]), run
             run = []
-        run.append(cohort)
+        run.append(made)
     if run:
-        yield run
+        yield run[0][1], _past(run[-1]), run
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=SHANGHAI)
+async def _make(session: AsyncSession, spans: set[Made], *, now: datetime) -> None:
+    """Make spans of one month anew."""
+    for first, past, run in _runs(spans):
+        within = {**midnights(first, past), "now": now}
+        found = {row.cohort: row for row in await session.execute(_LIVE, within)}
+        await session.execute(_NUMBER_KEYS, midnights(first, past))
+        requests: Requests | None = None
+        for made in run:
+            await _drop(session, made)
+            cohorts = [row for day, row in found.items() if made[1] <= day < _past(made)]
+            live = [it for row in cohorts for it in row.live or ()]
+            ready = len(live) <= max(sum(row.every for row in cohorts) * _LIVE_SHARE, 2)
+            note = {"span": made[0], "first": made[1], "past": _past(made), "computed_at": now}
+            await session.execute(insert(Span), {**note, "ready": ready, "live": live * ready})
+            if ready and cohorts:
+                requests = requests or await _read(session, first, past, now)
+                await _keep(session, made, requests.of_days(made[1], _past(made)))
 
 
-def _span(cohorts: Sequence[date], now: datetime) -> dict[str, Any]:
-    return {
-        "begins": _midnight(cohorts[0]),
-        "ends": _midnight(cohorts[-1] + timedelta(days=1)),
-        "now": now,
-    }
+async def _read(session: AsyncSession, first: date, past: date, now: datetime) -> Requests:
+    """Some days at once: no statement is long."""
+    rows, begin = [], first
+    while begin < past:
+        end = min(begin + timedelta(days=_RUN), past)
+        row = (await session.execute(_READ, {**midnights(begin, end), "now": now})).mappings().one()
+        rows.append(dict(row))
+        begin = end
+    return await asyncio.to_thread(requests_of, rows)
 
 
-async def _make(session: AsyncSession, cohorts: Sequence[date], *, now: datetime) -> None:
-    """Make days anew that follow each other."""
-    span = _span(cohorts, now)
-    await session.execute(_DROP, {"cohorts": list(cohorts)})
-    found = {row.cohort: row for row in await session.execute(_LIVE, span)}
-    notes, ready = [], []
-    for cohort in cohorts:
-        live = found[cohort].live or [] if cohort in found else []
-        few = not live or len(live) <= max(found[cohort].every * _LIVE_SHARE, 2)
-        ready += [cohort] if few else []
-        notes.append({"cohort": cohort, "now": now, "ready": few, "live": live if few else []})
-    if any(cohort in found for cohort in ready):
-        await session.execute(_KEEP, {**span, "cohorts": ready})
-    await session.execute(_NOTE, notes)
-
-
-_KEPT = text("SELECT facet, instant, day, key, counts FROM statistics_rollups WHERE cohort = :it")
-_STALE_ONES = _bound(f"SELECT cohort FROM ({STALE}) AS it")  # noqa: S608
-_READY = text("SELECT cohort, computed_at FROM statistics_days WHERE ready ORDER BY cohort")
-
-
-async def differences(session: AsyncSession) -> list[str]:
-    """What the sums of clean cohorts say other than the requests do; nothing, when all is well."""
-    stale = set(await session.scalars(_STALE_ONES, {"overlap": OVERLAP}))
-    found = []
-    for cohort, computed_at in (await session.execute(_READY)).all():
-        if cohort in stale:
-            continue
-        kept = {tuple(row[:4]): row[4] for row in await session.execute(_KEPT, {"it": cohort})}
-        asked = {**_span([cohort], computed_at), "cohorts": [cohort]}
-        fresh = {tuple(row[:4]): row[5] for row in await session.execute(_SUMS, asked)}
-        if kept != fresh:
-            wrong = [key for key in {*kept, *fresh} if kept.get(key) != fresh.get(key)]
-            found.append(f"{cohort}: {len(wrong)} rows, as {min(wrong)}")
-    return found
+async def _keep(session: AsyncSession, made: Made, requests: Requests) -> None:
+    span, first = made
+    rows = await asyncio.to_thread(lambda: list(fold(requests, span)))
+    if rows:
+        await session.execute(insert(Sum), [{**row, "span": span, "first": first} for row in rows])

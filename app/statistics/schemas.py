@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from app.domain.exclusions import ExclusionGround
 from app.domain.matters import Channel, Kind
 from app.domain.measures import Basis, Measure, Unit
 from app.domain.states import State
@@ -27,9 +28,12 @@ class GroupBy(StrEnum):
 
 
 class FigureOut(WireOut):
-    num: int
-    den: int
+    """``suppressed``: too few people are behind it for who asks; nothing else is told of it."""
+
+    num: int | None
+    den: int | None
     value: float | None
+    suppressed: bool
 
 
 class FiguresOut(WireOut):
@@ -48,9 +52,12 @@ class GroupOut(FiguresOut):
 
 
 class SatisfactionOut(WireOut):
+    """``basis``: which instant of a request lies in the period, for each figure."""
+
     definition_version: str
     submitted_from: Instant
     submitted_to: Instant
+    basis: dict[str, Basis]
     group_by: GroupBy
     total: FiguresOut
     groups: list[GroupOut]
@@ -170,8 +177,20 @@ class StatisticsOut(WireOut):
     groups: list[RowOut]
 
 
+class ExcludedOut(WireOut):
+    """By which decision a request does not count: ``/satisfaction/exclusions/{id}``."""
+
+    id: str
+    ground: ExclusionGround
+    ground_text: str
+
+
 class MemberOut(WireOut):
-    """A request as a line under a figure. ``weight``: what it adds to the numerator."""
+    """A request as a line under a figure. ``weight``: what it adds to the numerator.
+
+    Auditors and administrators are told its unit, category, kind and channel only where the figure
+    is of one.
+    """
 
     id: str
     number: str
@@ -179,7 +198,7 @@ class MemberOut(WireOut):
     state_text: str
     cycle_no: int
     kind: Kind | None
-    channel: Channel
+    channel: Channel | None
     category_code: str | None
     category_name: str | None
     unit_code: str | None
@@ -197,6 +216,7 @@ class MemberOut(WireOut):
     reopens: int
     supervise_level: int
     weight: float
+    exclusion: ExcludedOut | None
 
 
 class MembersOut(WireOut):

@@ -7,36 +7,44 @@ same cell agree whether it may be told. See ``docs/decisions/0014-small-cells.md
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+
+import numpy
+from numpy.typing import NDArray
 
 from app.domain.errors import Invalid
 from app.domain.measures import DEFINITIONS, Measure
-from app.domain.suppression import Cell, Path, hidden
+from app.domain.suppression import Cell, Flags, Path, Paths, Table
+from app.statistics import rollups
 from app.statistics.dimensions import (
-    FINER_THAN_A_MONTH,
     HIERARCHY,
-    JOIN_UNITS,
     LEVELS,
     PLACE_DIGITS,
     Dimension,
     Hierarchy,
-    key_sql,
+    level_key,
 )
-from app.statistics.predicates import COUNTED, instant_of
-from app.store.session import Columns, Database, Statement
+from app.statistics.periods import ZONE
+from app.statistics.predicates import COUNTED
+from app.statistics.questions import Keys, Part, Query, parts_of
+from app.statistics.sheets import (
+    Cells,
+    Ints,
+    Kinds,
+    People,
+    Sheet,
+    Windows,
+    Words,
+    number_of,
+    read,
+)
+from app.statistics.sums import Facet, Sum, facet_of
+from app.store.session import Database
 
-if TYPE_CHECKING:
-    from app.statistics.engine import Query
-
-_ZONE = ZoneInfo("Asia/Shanghai")
 _MOST_HIERARCHIES = 2
-# Of a person one of 64 bits; whoever has no account is somebody of their own.
-_BIT = "1::bigint << (uuid_hash(coalesce(requests.resident_id, requests.id)) & 63)"
 
 
 class StatisticsTooFine(Invalid):
@@ -45,76 +53,139 @@ class StatisticsTooFine(Invalid):
     code = "statistics_too_fine"
 
 
-Paths = Mapping[tuple[Dimension, str | None], Collection[Path]]
-
-
-@dataclass(frozen=True, slots=True)
 class Veil:
-    """What is hidden of a query's tables, by measure."""
+    """What is hidden of a query's tables, by measure.
 
-    hierarchies: tuple[Hierarchy, ...]
-    cuts: Mapping[Dimension, str]
-    paths: "Paths"
-    by_measure: Mapping[Measure, frozenset[Cell]]
+    Args:
+        seen: of each hierarchy the paths that somebody has, of every depth.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        levels: Mapping[Hierarchy, "_Levels"],
+        seen: Mapping[Hierarchy, Collection[Path]],
+        by_measure: Mapping[Measure, frozenset[Cell]],
+    ) -> None:
+        self.by_measure = by_measure
+        self._group_by, self._seen = query.group_by, seen
+        self._cuts = query.filters.narrowed()
+        named = {*query.group_by, *self._cuts}
+        self._steps = {
+            hierarchy: [(level, them.by_key) for level in them.shown if level in named]
+            for hierarchy, them in levels.items()
+        }
+        self._timed = any(HIERARCHY[it] is Hierarchy.TIME for it in query.group_by)
+        self._known: dict[object, frozenset[Measure]] = {}
+        # Measures with the same people behind them are hidden together.
+        self._alike: dict[frozenset[Cell], list[Measure]] = defaultdict(list)
+        for measure, away in by_measure.items():
+            self._alike[away].append(measure)
+
+    def hidden_of(self, keys: Keys) -> Collection[Measure]:
+        """The measures that are hidden in a cell: the query's filters, these keys of its groups."""
+        told = dict(zip(self._group_by, keys, strict=False))
+        if not self._timed:
+            return self._hidden(told)
+        place = tuple(it for it in told.items() if HIERARCHY[it[0]] is not Hierarchy.TIME)
+        known = self._known.get(place)
+        if known is None:
+            known = self._known[place] = frozenset(self._hidden(told))
+        return known
 
     def hides(self, measure: Measure, keys: Mapping[Dimension, str | None]) -> bool:
-        """Whether a cell is hidden: the query's filters and these keys of its groups."""
-        cell = []
-        for hierarchy in self.hierarchies:
-            path = self._path(hierarchy, keys)
-            if path is None:
-                return True
-            cell.append(path)
-        return tuple(cell) in self.by_measure[measure]
+        """Whether one measure is."""
+        return measure in self._hidden(keys)
 
-    def _path(self, hierarchy: Hierarchy, keys: Mapping[Dimension, str | None]) -> Path | None:
+    def _hidden(self, keys: Mapping[Dimension, str | None]) -> Collection[Measure]:
+        cell = self._cell(keys)
+        if cell is None:
+            return self.by_measure.keys()
+        found: list[Measure] = []
+        for away, alike in self._alike.items():
+            if cell in away:
+                found += alike
+        return found
+
+    def _cell(self, keys: Mapping[Dimension, str | None]) -> Cell | None:
         """As deep as the keys go; None where they mean several places at once (the undetermined
         of all towns together). Whoever was never seen has nobody in it."""
-        path: Path = ()
-        for level in LEVELS[hierarchy]:
-            if level not in keys and level not in self.cuts:
-                continue
-            key = keys[level] if level in keys else self.cuts[level]
-            fitting = [it for it in self.paths.get((level, key), ()) if it[: len(path)] == path]
-            if len(fitting) > 1:
-                return None
-            path = fitting[0] if fitting else path
-        return path
+        cell: list[Path] = []
+        for hierarchy, steps in self._steps.items():
+            path: Path = ()
+            seen = self._seen[hierarchy]
+            for level, by_key in steps:
+                if level not in keys and level not in self._cuts:
+                    continue
+                key = keys[level] if level in keys else self._cuts[level]
+                paths = [it for it in by_key.get((level, key), ()) if it in seen]
+                fitting = [it for it in paths if it[: len(path)] == path] if path else paths
+                if len(fitting) > 1:
+                    return None
+                path = fitting[0] if fitting else path
+            cell.append(path)
+        return tuple(cell)
 
 
-async def veil(db: Database, query: "Query", *, now: datetime) -> Veil:
+async def veil(db: Database, query: Query, *, now: datetime) -> Veil:
     """Find out what is too small. Raises: StatisticsTooFine."""
-    cuts = query.filters.narrowed()
-    levels = _levels(query, cuts)
-    by_day = _by_day(query)
-    _require_coarse(query, levels, by_day)
-    since, until = query.since.astimezone(_ZONE), query.until.astimezone(_ZONE)
-    running = now.astimezone(_ZONE).strftime("%Y-%m")
-    shown = tuple(levels.values())
-    paths: defaultdict[tuple[Dimension, str | None], set[Path]] = defaultdict(set)
+    windows = windows_of(query)
+    facet = facet_of(query.group_by, query.filters) or Facet(())
+    sums = [Sum(facet, part.instant, (), _dens(part)) for part in parts_of(query.measures, None)]
+    sheet = await read(db, sums, windows, now=now)
+    return veil_of(sheet, query, now=now)
+
+
+def windows_of(query: Query) -> Windows:
+    """Which days must be looked at: by month all years that the period touches, and by day the
+    months touched, if days are asked for. Raises: StatisticsTooFine."""
+    by_day = not rollups.in_whole_months(query)
+    _require_coarse(query, by_day)
+    since, until = _months_touched(query)
+    first, past = date(since.year, 1, 1), date((until - timedelta(days=1)).year + 1, 1, 1)
+    if not by_day:
+        return Windows(((first, past),), ())
+    edges = ((first, since), (until, past))
+    return Windows(tuple(it for it in edges if it[0] < it[1]), ((since, until),))
+
+
+def _months_touched(query: Query) -> tuple[date, date]:
+    since = query.since.astimezone(ZONE).date()
+    last = (query.until - timedelta(microseconds=1)).astimezone(ZONE).date()
+    return since.replace(day=1), rollups.next_month(last)
+
+
+def _dens(part: Part) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(COUNTED[measure].den for measure in part.measures))
+
+
+def veil_of(sheet: Sheet, query: Query, *, now: datetime) -> Veil:
+    """What is hidden, from a sheet that has the people of ``windows_of``."""
+    facet = facet_of(query.group_by, query.filters) or Facet(())
+    levels = {
+        hierarchy: _levels_of(
+            tuple(LEVELS[hierarchy][: LEVELS[hierarchy].index(deepest) + 1]),
+            sheet.words[facet.codes[facet.place_of(hierarchy)]],
+            sheet.kinds,
+        )
+        for hierarchy, deepest in _levels(query).items()
+    }
+    seen: dict[Hierarchy, set[Path]] = {hierarchy: set() for hierarchy in levels}
     by_measure: dict[Measure, frozenset[Cell]] = {}
-    for instant, them in _by_instant(query).items():
-        dens = tuple(dict.fromkeys(COUNTED[measure].den for measure in them))
-        joins = tuple(dict.fromkeys(COUNTED[it].join for it in them if COUNTED[it].join))
-        statement = _statement(instant, dens, joins, shown, by_day)
-        rows = await _support(db, statement, now, since, until)
-        _learn(paths, levels, rows)
-        away = [_hidden(rows, place, levels, until, running, by_day) for place in range(len(dens))]
-        by_measure |= {measure: away[dens.index(COUNTED[measure].den)] for measure in them}
-    return Veil(tuple(levels), cuts, paths, by_measure)
+    cells_of = {it.instant: cells for it, cells in sheet.cells.items() if it.dens}
+    for part in parts_of(query.measures, None):
+        cells = cells_of[part.instant]
+        support = _Support(facet, cells, levels)
+        support.learn(seen)
+        hidden = {den: support.hidden(cells.people[den], query, now) for den in _dens(part)}
+        by_measure |= {measure: hidden[COUNTED[measure].den] for measure in part.measures}
+    return Veil(query, levels, seen, by_measure)
 
 
-def _by_instant(query: "Query") -> dict[str, list[Measure]]:
-    found: defaultdict[str, list[Measure]] = defaultdict(list)
-    for measure in query.measures:
-        found[instant_of(measure, query.basis_of(measure))].append(measure)
-    return found
-
-
-def _levels(query: "Query", cuts: Mapping[Dimension, str]) -> dict[Hierarchy, Dimension]:
+def _levels(query: Query) -> dict[Hierarchy, Dimension]:
     """The deepest level that groups or filters go to, by hierarchy."""
     deepest: dict[Hierarchy, Dimension] = {}
-    for dimension in (*query.group_by, *cuts):
+    for dimension in (*query.group_by, *query.filters.narrowed()):
         hierarchy = HIERARCHY[dimension]
         if hierarchy is Hierarchy.TIME:
             continue
@@ -124,16 +195,39 @@ def _levels(query: "Query", cuts: Mapping[Dimension, str]) -> dict[Hierarchy, Di
     return dict(sorted(deepest.items()))
 
 
-def _by_day(query: "Query") -> bool:
-    whole_months = all(
-        (it := end.astimezone(_ZONE)).day == 1 and it.time() == time(0)
-        for end in (query.since, query.until)
-    )
-    return not whole_months or not FINER_THAN_A_MONTH.isdisjoint(query.group_by)
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """The levels of a hierarchy that a query goes down to.
+
+    Attributes:
+        paths: the finest, and ``finest``: of each word its place among them.
+        by_key: of every level, by its key.
+    """
+
+    shown: tuple[Dimension, ...]
+    finest: NDArray[numpy.intp]
+    paths: Paths
+    by_key: Mapping[tuple[Dimension, str | None], list[Path]]
 
 
-def _require_coarse(query: "Query", levels: Mapping[Hierarchy, Dimension], by_day: bool) -> None:
+@lru_cache(maxsize=32)
+def _levels_of(shown: tuple[Dimension, ...], words: Words, kinds: Kinds) -> _Levels:
+    """Words change seldom."""
+    of_unit = dict(kinds)
+    every = [tuple(level_key(level, word, of_unit) for level in shown) for word in words]
+    numbers = {path: number for number, path in enumerate(dict.fromkeys(every))}
+    paths = Paths(list(numbers))
+    by_key: defaultdict[tuple[Dimension, str | None], list[Path]] = defaultdict(list)
+    for level, (prefixes, _) in zip(shown, paths.depths[1:], strict=True):
+        for path in prefixes:
+            by_key[level, path[-1]].append(path)
+    finest = numpy.array([numbers[path] for path in every], dtype=numpy.intp)
+    return _Levels(shown, finest, paths, dict(by_key))
+
+
+def _require_coarse(query: Query, by_day: bool) -> None:
     """Raises: StatisticsTooFine."""
+    levels = _levels(query)
     if len(levels) > _MOST_HIERARCHIES:
         raise StatisticsTooFine("最多同时按两个方面（单位、地区、类别、渠道、诉求类型）细分。")
     finest = Dimension.GRID in levels.values()
@@ -141,7 +235,7 @@ def _require_coarse(query: "Query", levels: Mapping[Hierarchy, Dimension], by_da
         raise StatisticsTooFine("按网格统计时，不能再按其他方面细分。")
     if by_day and (finest or len(levels) > 1):
         raise StatisticsTooFine("按网格或同时按两个方面细分的统计，只能查询整月。")
-    if any(it.astimezone(_ZONE).time() != time(0) for it in (query.since, query.until)):
+    if any(it.astimezone(ZONE).time() != time(0) for it in (query.since, query.until)):
         raise StatisticsTooFine("统计期间应为整日。")
     if query.filters.grid is not None and len(query.filters.grid) not in PLACE_DIGITS.values():
         raise StatisticsTooFine("地区应为镇街、社区或网格。")
@@ -150,118 +244,67 @@ def _require_coarse(query: "Query", levels: Mapping[Hierarchy, Dimension], by_da
             raise StatisticsTooFine("只能按各指标规定的时间口径统计。")
 
 
-@lru_cache(maxsize=256)
-def _statement(
-    instant: str,
-    dens: tuple[str, ...],
-    joins: tuple[str, ...],
-    deepest: tuple[Dimension, ...],
-    by_day: bool,
-) -> Statement:
-    """Bits of people by cell and atom, of each denominator: by month, and by day where days are
-    asked for, in the months touched."""
-    columns = _columns(deepest)
-    keys = [f", {key_sql(level, instant)}::text AS k{at}" for at, level in enumerate(columns)]
-    named = "".join(f", k{at}" for at in range(len(columns)))
-    units = JOIN_UNITS if Dimension.UNIT_KIND in columns else ""
-    local = f"({instant} AT TIME ZONE 'Asia/Shanghai')"
-    atom = f"date_trunc('month', {local})::date"
-    is_day = "false"
-    if by_day:
-        day = f"{local}::date"
-        atom = f"CASE WHEN {day} >= :days_from AND {day} < :days_to THEN {day} ELSE {atom} END"
-        is_day = "atom >= :days_from AND atom < :days_to"
-    counted = "".join(f", {den} AS d{at}" for at, den in enumerate(dens))
-    bits = ", ".join(f"bit_or(bit) FILTER (WHERE d{at})" for at in range(len(dens)))
-    return Statement(f"""
-SELECT atom, {is_day} AS is_day, ARRAY[{bits}]::bigint[] AS bits{named}
-FROM (SELECT {atom} AS atom, {_BIT} AS bit{counted}{"".join(keys)}
-  FROM requests {" ".join(joins)} {units}
-  WHERE {instant} >= :since AND {instant} < :until) AS one
-GROUP BY atom{named}
-""")  # noqa: S608 - put together from fixed pieces
+class _Support:
+    """Who stands behind the cells of every level: the people of the finest ones, by month or day.
+
+    Which are the finest, the levels say that the query goes down to.
+    """
+
+    def __init__(self, facet: Facet, cells: Cells, levels: Mapping[Hierarchy, _Levels]) -> None:
+        self._levels = levels
+        together = numpy.zeros(len(cells.buckets), dtype=numpy.intp)
+        places: list[NDArray[numpy.intp]] = []
+        for hierarchy, them in levels.items():
+            of_cell = them.finest[cells.codes[facet.place_of(hierarchy)]]
+            together = together * len(them.finest) + of_cell
+            places.append(of_cell)
+        _, first, self._cell = numpy.unique(together, return_index=True, return_inverse=True)
+        self._places = [it[first] for it in places]
+        self._buckets = cells.buckets
+        self._months = cells.buckets.astype("datetime64[D]").astype("datetime64[M]").astype(int)
+        hierarchies = [them.paths for them in levels.values()]
+        self._table = Table(hierarchies, self._places) if len(first) else None
+
+    def learn(self, seen: Mapping[Hierarchy, set[Path]]) -> None:
+        """Remember whom there is, on every level."""
+        for (hierarchy, them), places in zip(self._levels.items(), self._places, strict=True):
+            for prefixes, which in them.paths.depths[1:]:
+                seen[hierarchy].update(prefixes[it] for it in set(which[places].tolist()))
+
+    def hidden(self, people: People, query: Query, now: datetime) -> frozenset[Cell]:
+        """Year by year; the running month only where the period reaches into it, and days only
+        where days are asked for: each on top of what is hidden without them."""
+        if self._table is None:
+            return frozenset()
+        since, until = _months_touched(query)
+        days = (self._buckets >= number_of(since)) & (self._buckets < number_of(until))
+        running = _month_number(now.astimezone(ZONE).date())
+        reaches = _month_number(until - timedelta(days=1)) >= running
+        every: list[Flags] = []
+        for year in sorted(set((self._months // 12).tolist())):
+            of_year = self._months // 12 == year
+            over = of_year & (self._months < running)
+            found = self._table.hidden(self._atoms(people, over, self._months))
+            if reaches and (of_year & ~over).any():
+                atoms = self._atoms(people, of_year, self._months)
+                found = self._table.hidden(atoms, start=found)
+            if not rollups.in_whole_months(query):
+                atoms = self._atoms(people, of_year & days, self._buckets)
+                found = self._table.hidden(atoms, start=found)
+            every = [a | b for a, b in zip(every, found, strict=True)] if every else found
+        return self._table.cells(every)
+
+    def _atoms(self, people: People, chosen: NDArray[numpy.bool_], atoms: Ints) -> People:
+        """Of each cell the people in each atom."""
+        cells, atoms = int(self._cell.max()) + 1, atoms[chosen]
+        low = int(atoms.min(initial=0 if not len(atoms) else atoms[0]))
+        width = int(atoms.max(initial=low)) - low + 1
+        found = numpy.zeros(cells * width, dtype=numpy.uint64)
+        places = self._cell[chosen] * width + (atoms - low)
+        numpy.bitwise_or.at(found, places, people[chosen])
+        return found.reshape(cells, width)
 
 
-def _columns(deepest: Iterable[Dimension]) -> list[Dimension]:
-    """All levels from the top down to the deepest, hierarchy by hierarchy."""
-    return [
-        level
-        for dimension in deepest
-        for level in LEVELS[HIERARCHY[dimension]][
-            : LEVELS[HIERARCHY[dimension]].index(dimension) + 1
-        ]
-    ]
-
-
-async def _support(
-    db: Database, statement: Statement, now: datetime, since: datetime, until: datetime
-) -> list[Columns]:
-    """Over all the years that the period touches."""
-    last = until - timedelta(microseconds=1)
-    values = {
-        "since": datetime(since.year, 1, 1, tzinfo=_ZONE).astimezone(UTC),
-        "until": datetime(last.year + 1, 1, 1, tzinfo=_ZONE).astimezone(UTC),
-        "days_from": since.date().replace(day=1),
-        "days_to": _next_month(last.date()),
-        "now": now,
-    }
-    return list(await db.rows(statement, **{name: values[name] for name in statement.names}))
-
-
-def _next_month(day: date) -> date:
-    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-
-
-def _split(row: Columns, levels: Mapping[Hierarchy, Dimension]) -> Cell:
-    paths, number = [], 0
-    for dimension in levels.values():
-        depth = LEVELS[HIERARCHY[dimension]].index(dimension) + 1
-        paths.append(tuple(row[f"k{number + place}"] for place in range(depth)))
-        number += depth
-    return tuple(paths)
-
-
-def _learn(
-    paths: defaultdict[tuple[Dimension, str | None], set[Path]],
-    levels: Mapping[Hierarchy, Dimension],
-    rows: Iterable[Columns],
-) -> None:
-    """Remember the whole path of every key."""
-    for row in rows:
-        for path, hierarchy in zip(_split(row, levels), levels, strict=True):
-            for depth, level in enumerate(LEVELS[hierarchy][: len(path)], start=1):
-                paths[level, path[depth - 1]].add(path[:depth])
-
-
-def _hidden(
-    rows: Iterable[Columns],
-    place: int,
-    levels: Mapping[Hierarchy, Dimension],
-    until: datetime,
-    running: str,
-    by_day: bool,
-) -> frozenset[Cell]:
-    """Year by year; the running month only where the period reaches into it, and days only where
-    days are asked for: each on top of what is hidden without them."""
-    known = [
-        (_split(row, levels), _atom(row), int(row["bits"][place]))
-        for row in rows
-        if row["bits"][place] is not None
-    ]
-    last = (until - timedelta(microseconds=1)).strftime("%Y-%m")
-    away: frozenset[Cell] = frozenset()
-    for year in sorted({atom[:4] for _, atom, _ in known}):
-        of_year = [row for row in known if row[1][:4] == year]
-        by_month = [(cell, atom[:7], bits) for cell, atom, bits in of_year]
-        found = hidden([row for row in by_month if row[1] < running])
-        if last >= running:
-            found = hidden(by_month, start=found)
-        if by_day:
-            found = hidden([row for row in of_year if len(row[1]) > 7], start=found)
-        away |= found
-    return away
-
-
-def _atom(row: Columns) -> str:
-    day: date = row["atom"]
-    return day.isoformat() if row["is_day"] else day.strftime("%Y-%m")
+def _month_number(day: date) -> int:
+    """Since 1970."""
+    return (day.year - 1970) * 12 + day.month - 1

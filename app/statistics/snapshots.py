@@ -6,6 +6,7 @@ A correction is a further revision of the same period, which says why. The row c
 have told of the same hash in the transaction that published it.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,19 +20,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.audit import service as audit
 from app.domain import exclusions, measures
 from app.domain.audit_chain import chain_of
-from app.domain.errors import Conflict, Invalid, NotFound
+from app.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from app.domain.identity import Actor, Role
 from app.domain.measures import DEFINITION_VERSION, Measure
-from app.statistics import engine, frozen, queries, rollups
+from app.statistics import engine, frozen, queries
 from app.statistics.dimensions import Dimension, Filters
-from app.statistics.engine import Query
 from app.statistics.frozen import Change, Frozen
+from app.statistics.questions import Query
 from app.statistics.views import Name
 from app.store.base import new_id
 from app.store.session import Columns, Database, Statement
 
 CHAIN = chain_of("snapshots")
 ACTION = "publish_figures"
+LONGEST_S = 40.0  # of counting: a proxy in front of us gives up after a minute
 # What a publication tells: the whole, and each of these.
 TABLES: tuple[tuple[Dimension, ...], ...] = (
     (),
@@ -83,6 +85,12 @@ class SnapshotAltered(Conflict):
     code = "snapshot_altered"
 
 
+class FiguresSlow(Unavailable):
+    """该期间的统计汇总尚未就绪，请稍后再预览或发布。"""
+
+    code = "figures_not_ready"
+
+
 class PeriodsDiffer(Invalid):
     """只能比较同一期间的两个版本。"""
 
@@ -110,19 +118,26 @@ async def compute(
     name: Name,
     now: datetime,
 ) -> Frozen:
-    """The figures of [since, until) as they would be published now. Raises: PeriodNotOver."""
+    """The figures of [since, until) as they would be published now.
+
+    Sums make that quick. Where none are made yet (after an import, or under new definitions) it
+    can take longer than anybody's connection lasts: then it is given up, and the sums come.
+
+    Raises: PeriodNotOver, FiguresSlow.
+    """
     if until > now:
         raise PeriodNotOver
     people = await queries.residents(db)
     everybody = Actor(id=actor.id, role=Role.AUDITOR)
     tables = []
-    for group_by in TABLES:
-        query = Query(tuple(Measure), group_by, Filters(), since, until)
-        count = rollups.tallies if rollups.covers(query) else None
-        found = await engine.figures(
-            db, query, actor=everybody, now=now, people=people, count=count
-        )
-        tables.append((query, found))
+    try:
+        async with asyncio.timeout(LONGEST_S):
+            for group_by in TABLES:
+                query = Query(tuple(Measure), group_by, Filters(), since, until)
+                found = await engine.figures(db, query, actor=everybody, now=now, people=people)
+                tables.append((query, found))
+    except TimeoutError:
+        raise FiguresSlow(retry_after_s=60) from None
     return frozen.freeze(since, until, tables, name=name, weights=measures.CURRENT_WEIGHTS)
 
 

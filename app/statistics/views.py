@@ -4,7 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from app.domain.identity import BLIND_ROLES, Actor
+import orjson
+
+from app.domain import facets
+from app.domain.exclusions import EXCLUSION_GROUND_TEXT, ExclusionGround
+from app.domain.identity import Actor
 from app.domain.matters import KIND_TEXT, Kind
 from app.domain.measures import (
     BASIS_TEXT,
@@ -13,14 +17,18 @@ from app.domain.measures import (
     DEFINITIONS,
     WEIGHTS,
     Measure,
+    ratio,
 )
 from app.domain.states import STATE_TEXT, State
 from app.grids.queries import GridIndex
 from app.reference.kinds import UNIT_KIND_TEXT, UnitKind
 from app.reference.queries import Reference
 from app.statistics.dimensions import PLACE_DIGITS, Dimension
-from app.statistics.engine import Cell, Figures, Keys, Query
+from app.statistics.engine import Cell, Figures
 from app.statistics.members import Page, Part
+from app.statistics.queries import Satisfaction
+from app.statistics.questions import Keys, Query
+from app.statistics.schemas import GroupBy
 from app.store.session import Columns
 
 Name = Callable[[Dimension, str | None], str]
@@ -65,7 +73,7 @@ def figures_view(
         return {
             "keys": list(keys),
             "names": [name(*pair) for pair in zip(query.group_by, keys, strict=False)],
-            "figures": {measure: asdict(cell) for measure, cell in cells.items()},
+            "figures": {measure: cell._asdict() for measure, cell in cells.items()},
             "before": None if earlier is None else _before(cells, _same(earlier, keys)),
         }
 
@@ -106,6 +114,38 @@ def _before(
     return told
 
 
+def satisfaction_view(found: Satisfaction, group_by: GroupBy, name: Name) -> dict[str, Any]:
+    leaf = group_by is GroupBy.CATEGORY
+
+    def named(key: str | None) -> str:
+        return name(Dimension.CATEGORY_LEAF if leaf else Dimension(group_by), key)
+
+    return {
+        "definition_version": DEFINITION_VERSION,
+        "submitted_from": found.since,
+        "submitted_to": found.until,
+        "basis": found.basis,
+        "group_by": group_by,
+        "total": _figures(found.total),
+        "groups": [
+            {"key": key, "name": named(key), **_figures(cells)}
+            for key, cells in found.groups.items()
+        ],
+    }
+
+
+def _figures(cells: Mapping[Measure, Cell]) -> dict[str, dict[str, Any]]:
+    return {
+        measure: {
+            "num": cell.num,
+            "den": cell.den,
+            "value": None if cell.num is None else ratio(cell.num, cell.den or 0),
+            "suppressed": cell.suppressed,
+        }
+        for measure, cell in cells.items()
+    }
+
+
 def members_view(
     page: Page,
     measure: Measure,
@@ -113,38 +153,49 @@ def members_view(
     reference: Reference,
     actor: Actor,
 ) -> dict[str, Any]:
+    """Args: ``page.asked``: the facets that all its lines share."""
     return {
         "measure": measure,
         "part": part,
         "total": page.total,
         "suppressed": page.suppressed,
-        "items": [_member(row, reference, actor) for row in page.rows],
+        "items": [_member(row, reference, actor, page.asked) for row in page.rows],
         "next_cursor": page.next_cursor,
     }
 
 
-def _member(row: Columns, reference: Reference, actor: Actor) -> dict[str, Any]:
-    unit = reference.units.get(row["unit_code"])
-    category = reference.categories.get(row["category_code"])
+def _member(
+    row: Columns, reference: Reference, actor: Actor, asked: frozenset[str]
+) -> dict[str, Any]:
+    told = facets.told(row, actor, asked=asked)
+    unit = reference.units.get(told["unit_code"] or "")
+    category = reference.categories.get(told["category_code"] or "")
     office_s = row["office_s"]
     return {
         **{name: row[name] for name in _AS_IT_IS},
+        **told,
         "id": str(row["id"]),
         "state_text": STATE_TEXT[State(row["state"])][0],
         "unit_name": unit.name if unit else None,
         "category_name": category.name if category else None,
-        # Who sees figures only sees no place of a single request.
-        "grid_code": None if actor.role in BLIND_ROLES else row["grid_code"],
         "office_hours": None if office_s is None else round(office_s / 3600, 4),
         "weight": CURRENT_WEIGHTS.partly_solved if row["partly"] else 1.0,
+        "exclusion": _exclusion(row["exclusion"]),
     }
 
 
 _AS_IT_IS = (
-    "number", "state", "cycle_no", "kind", "channel", "category_code", "unit_code", "submitted_at",
-    "contact_due_at", "contacted_at", "reply_due_at", "replied_at", "ended_at", "reassigned",
-    "extensions", "reopens", "supervise_level",
+    "number", "state", "cycle_no", "submitted_at", "contact_due_at", "contacted_at",
+    "reply_due_at", "replied_at", "ended_at", "reassigned", "extensions", "reopens",
+    "supervise_level",
 )  # fmt: skip
+
+
+def _exclusion(read: str | None) -> dict[str, str] | None:
+    if read is None:
+        return None
+    dropped: dict[str, str] = orjson.loads(read)
+    return {**dropped, "ground_text": EXCLUSION_GROUND_TEXT[ExclusionGround(dropped["ground"])]}
 
 
 def definitions_view() -> dict[str, Any]:

@@ -156,7 +156,9 @@ class Book:
             for column, title in zip(self._columns, header, strict=True)
         )
         self._stream.write(
-            f'{_XML}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView{selected} workbookViewId="0">'
+            f'{_XML}<worksheet xmlns="{_MAIN}">'
+            '<sheetPr><pageSetUpPr fitToPage="1"/></sheetPr>'
+            f'<sheetViews><sheetView{selected} workbookViewId="0">'
             '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
             '<selection pane="bottomLeft" activeCell="A2" sqref="A2"/></sheetView></sheetViews>'
             f'<cols>{cols}</cols><sheetData><row r="1">{head}</row>'.encode()
@@ -198,7 +200,7 @@ class Book:
         self._stream.write(
             f'</sheetData><autoFilter ref="A1:{last}"/>'
             '<pageMargins left="0.5" right="0.5" top="0.6" bottom="0.8" header="0.3" footer="0.3"/>'
-            '<pageSetup paperSize="9" orientation="landscape"/>'
+            '<pageSetup paperSize="9" orientation="landscape" fitToWidth="1" fitToHeight="0"/>'
             f"<headerFooter><oddFooter>{escape(self._footer)}</oddFooter></headerFooter>"
             "</worksheet>".encode()
         )

@@ -154,8 +154,11 @@ async def _sampled(hall: CityHall, boss: Caller, request_id: str) -> None:
     form = {"ground": "malicious", "evidence": "录音证实", "measures": ["satisfied"]}
     answer = await leader.post(f"{url}/exclusions", {**form, "request_id": request_id})
     assert answer.status_code == 201, answer.text
-    path = f"{url}/exclusions/{answer.json()['id']}/decide"
-    answer = await boss.post(path, {"decision": "approve", "note": "属实"}, version=1)
+    path = f"{url}/exclusions/{answer.json()['id']}"
+    answer = await boss.post(f"{path}/decide", {"decision": "approve", "note": "属实"}, version=1)
+    assert answer.status_code == 200, answer.text
+    third = await hall.as_staff("supervisor", number=3)
+    answer = await third.post(f"{path}/revoke", {"note": "复核不属实"}, version=2)
     assert answer.status_code == 200, answer.text
 
 

@@ -152,6 +152,7 @@ AUDITED: dict[str, frozenset[str]] = {
     "app/requests/clocks.py": OF_REQUESTS,
     "app/requests/cohandling.py": OF_REQUESTS,
     "app/requests/by_rule.py": OF_REQUESTS,
+    "app/requests/exclusion.py": frozenset({"requests"}),
     "app/requests/grid_first.py": OF_REQUESTS,
     "app/requests/informing.py": OF_REQUESTS,
     "app/requests/joining.py": OF_REQUESTS,
@@ -189,9 +190,10 @@ TECHNICAL: dict[str, str] = {
     "login_failures": "a counter; that it filled up has its entry",
     "outbox": "events on their way",
     "rate_counters": "counters",
-    "statistics_days": "sums, which follow from the requests",
-    "statistics_rollups": "sums, which follow from the requests",
+    "statistics_keys": "sums, which follow from the requests",
+    "statistics_spans": "sums, which follow from the requests",
     "statistics_state": "sums, which follow from the requests",
+    "statistics_sums": "sums, which follow from the requests",
     "registry_collections": "which sendings of a phone were taken; what they changed has entries",
 }
 # (place, table) → why this one way to write into an audited table needs no entry.

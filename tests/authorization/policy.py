@@ -260,6 +260,8 @@ RULES: dict[str, Rule] = {
     "POST /satisfaction/exclusions/{exclusion_id}/decide": of_role(
         CITY, answers=frozenset({404}), path={"exclusion_id": _NOBODY_ID},
         body={"decision": "deny", "note": "说明"}),
+    "POST /satisfaction/exclusions/{exclusion_id}/revoke": of_role(
+        CITY, answers=frozenset({404}), path={"exclusion_id": _NOBODY_ID}, body={"note": "说明"}),
     "POST /satisfaction/exclusions/{exclusion_id}/withdraw": of_role(
         LEADER, answers=frozenset({404}), path={"exclusion_id": _NOBODY_ID}),
 

@@ -19,11 +19,13 @@ FAR_STAFF = DESK | {Who.SUPERVISOR}
 
 # fmt: off
 FACTS = dict.fromkeys((
-    "id", "number", "version", "state", "state_text", "public_label", "cycle_no", "kind",
-    "kind_text", "category", "grid", "unit", "channel", "confidential", "public", "submitted_at",
+    "id", "number", "version", "state", "state_text", "public_label", "cycle_no",
+    "confidential", "public", "submitted_at",
     "contact_due_at", "reply_due_at", "provisional", "contacted_at", "replied_at", "rate_until",
     "ended_at", "contact_overdue", "reply_overdue", "satisfaction",
-), EVERYBODY)
+), EVERYBODY) | dict.fromkeys((
+    "kind", "kind_text", "category", "grid", "unit", "channel",
+), SIGHTED)
 SUMMARY = FACTS | {
     "title":                 SIGHTED,
     "text":                  SIGHTED,
@@ -82,7 +84,8 @@ DETAIL = SUMMARY | {
     "orders.answer_due_at":  EVERYBODY,
     "co_tasks":              EVERYBODY,
     **_inside("co_tasks", dict.fromkeys(
-        ("id", "unit", "state", "state_text", "due_at"), EVERYBODY)),
+        ("id", "state", "state_text", "due_at"), EVERYBODY)),
+    "co_tasks.unit":         SIGHTED,
     "co_tasks.task":         STAFF,
     "co_tasks.feedback":     STAFF,
     "extensions":            EVERYBODY,
@@ -112,8 +115,9 @@ CONFIDENTIAL = DETAIL | dict.fromkeys(
     RESIDENT | FAR_STAFF)
 TIMELINE = dict.fromkeys((
     "version", "at", "action", "action_text", "state", "state_text", "public_label", "actor_role",
-    "actor_role_text", "unit",
+    "actor_role_text",
 ), EVERYBODY) | {
+    "unit":                  SIGHTED,
     "note":                  STAFF,
     "public_note":           SIGHTED,
     "facts":                 STAFF | BLIND,

@@ -61,3 +61,29 @@ def test_only_the_asker_takes_back_and_only_what_is_undecided(state, who, refuse
     rules.check_withdrawal(S.ASKED, Actor(ASKER, Role.UNIT_LEADER), asked_by=ASKER)
     with pytest.raises(refused):
         rules.check_withdrawal(state, Actor(who, Role.UNIT_LEADER), asked_by=ASKER)
+
+
+THIRD = UUID(int=3)
+
+
+@pytest.mark.parametrize(
+    ("state", "actor", "refused"),
+    [
+        (S.APPROVED, Actor(THIRD, Role.SUPERVISOR), None),
+        (S.APPROVED, Actor(OTHER, Role.SUPERVISOR), rules.OwnRevocation),  # approved it
+        (S.APPROVED, Actor(ASKER, Role.SUPERVISOR), rules.OwnRevocation),
+        (S.APPROVED, Actor(THIRD, Role.SUPERVISOR, unit_code="water"), rules.OwnRevocation),
+        (S.ASKED, Actor(THIRD, Role.SUPERVISOR), rules.ExclusionNotInForce),
+        (S.DENIED, Actor(THIRD, Role.SUPERVISOR), rules.ExclusionNotInForce),
+        (S.REVOKED, Actor(THIRD, Role.SUPERVISOR), rules.ExclusionNotInForce),
+    ],
+)
+def test_a_third_person_outside_the_unit_undoes_what_was_approved(state, actor, refused):
+    def check():
+        rules.check_revoker(state, actor, asked_by=ASKER, decided_by=OTHER, unit_code="water")
+
+    if refused is None:
+        check()
+    else:
+        with pytest.raises(refused):
+            check()

@@ -4,14 +4,36 @@ from functools import cache
 from itertools import combinations
 from random import Random
 
+import numpy
 import pytest
 
 from app.domain import suppression
-from app.domain.suppression import LEAST, Cell, hidden
+from app.domain.suppression import LEAST, Cell, Paths, Table
+from tests.domain import plain_suppression
 
 UNITS = (("city", "water"), ("city", "housing"), ("town", "east"), ("town", "west"), (None, None))
 PLACES = (("1", "11"), ("1", "12"), ("2", "21"), ("2", None), (None, None))
 MONTHS = ("2026-01", "2026-02", "2026-03")
+
+
+Row = tuple[Cell, str, int]
+
+
+def laid_out(rows: list[Row]) -> tuple[Table, list[str], numpy.ndarray]:
+    """Rows as a table, its atoms, and its people."""
+    cells = sorted({cell for cell, _, _ in rows}, key=str)
+    atoms = sorted({atom for _, atom, _ in rows})
+    paths = [sorted(set(them), key=str) for them in zip(*cells, strict=True)]
+    bits = numpy.zeros((len(cells), len(atoms)), dtype=numpy.uint64)
+    for of, atom, bit in rows:
+        bits[cells.index(of), atoms.index(atom)] |= numpy.uint64(bit)
+    places = [numpy.array([them.index(of[at]) for of in cells]) for at, them in enumerate(paths)]
+    return Table([Paths(them) for them in paths], places), atoms, bits
+
+
+def hidden(rows: list[Row]) -> frozenset[Cell]:
+    table, _, bits = laid_out(rows)
+    return table.cells(table.hidden(bits))
 
 
 def rows_of(people: list[tuple[Cell, str, int]]):
@@ -134,5 +156,42 @@ def test_the_same_rows_in_another_order_hide_the_same():
 
 
 def test_a_bit_stands_for_at_least_one_person_and_the_highest_is_one_too():
-    assert suppression.people(-(1 << 63)) == 1
-    assert suppression.people(-1) == 64
+    bits = numpy.array([0, 1 << 63, 2**64 - 1], dtype=numpy.uint64)
+    assert suppression.people(bits).tolist() == [0, 1, 64]
+
+
+def random_rows(dice: Random) -> list[Row]:
+    """Of one table: up to two hierarchies of up to three levels, some keys undetermined."""
+    pools = []
+    for _ in range(dice.choice((0, 1, 1, 2, 2))):
+        depth = dice.randint(1, 3)
+        pools.append([
+            tuple(None if dice.random() < 0.1 else dice.choice("abcd") for _ in range(depth))
+            for _ in range(dice.randint(1, 9))
+        ])  # fmt: skip
+    return [
+        (tuple(map(dice.choice, pools)), dice.choice("xyz"), 1 << dice.randrange(64))
+        for _ in range(dice.choice((5, 30, 100, 300)))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_it_hides_what_the_rule_hides_as_one_would_write_it_down(seed):
+    """Step by step too: first some atoms, then all on top of what these hide."""
+    dice, chosen = Random(seed), 0
+    for _ in range(40):
+        rows = random_rows(dice)
+        table, atoms, bits = laid_out(rows)
+        some = [row for row in rows if row[1] != atoms[-1]]
+        before = plain_suppression.hidden(some)
+        first = table.hidden(bits * numpy.array([atom != atoms[-1] for atom in atoms]))
+        assert table.cells(first) == before
+        alone = plain_suppression.hidden(rows)
+        assert table.cells(table.hidden(bits)) == alone
+        after = plain_suppression.hidden(rows, start=before)
+        assert table.cells(table.hidden(bits, start=first)) == after
+        back = plain_suppression.hidden(some, start=after)
+        then = bits * numpy.array([atom != atoms[-1] for atom in atoms])
+        assert table.cells(table.hidden(then, start=table.hidden(bits, start=first))) == back
+        chosen += len(alone)
+    assert chosen > 200

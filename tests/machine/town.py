@@ -210,7 +210,7 @@ class Town:
         """As the service tells them, and as they are counted one by one."""
 
         async def look() -> Figures:
-            answer = await self.callers["auditor"].get("/api/v1/statistics/satisfaction")
+            answer = await self.callers["supervisor 1"].get("/api/v1/statistics/satisfaction")
             lives = await self._connection.fetch(figures.LIVES)
             counted = figures.counted(lives, self.now)
             total = answer.json()["total"]

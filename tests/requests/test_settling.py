@@ -179,8 +179,8 @@ async def test_thirty_days_after_the_end_it_is_archived_and_still_counts_as_it_e
     gone, withdrawn = await rejected(hall), await hall.submit(resident)
     withdrawn = await hall.act(resident, withdrawn, "withdraw")
     still_open = await hall.submit()
-    auditor = await as_staff("auditor")
-    before = await figures(auditor)
+    supervisor = await as_staff("supervisor")
+    before = await figures(supervisor)
     clock.set("2026-04-01T09:29:59")
     await hall.work("archive_ended")
     assert (await seen(dispatcher, closed))["state"] == "closed"
@@ -194,13 +194,13 @@ async def test_thirty_days_after_the_end_it_is_archived_and_still_counts_as_it_e
     assert (await seen(dispatcher, still_open))["state"] == "assigned"
     page = await seen(dispatcher, gone)
     assert (page["contact_overdue"], page["reply_overdue"]) == (False, False)
-    after = await figures(auditor)
+    after = await figures(supervisor)
     for name in ("received", "closed", "rated", "satisfied"):
         assert after[name] == before[name], name
 
 
-async def figures(auditor):
-    answer = await auditor.get(
+async def figures(supervisor):
+    answer = await supervisor.get(
         "/api/v1/statistics/satisfaction", params={"from": "2026-03-01", "to": "2026-03-31"}
     )
     return answer.json()["total"]

@@ -1,11 +1,11 @@
-"""剔除申请: a unit asks, somebody else decides, and the figures can ask what was decided."""
+"""剔除申请: a unit asks, somebody else decides, a third may undo it, and the figures follow."""
 
 from uuid import UUID
 
 import pytest
 
 from app.domain.measures import Measure
-from app.satisfaction.exclusions import excluded_from
+from app.requests.exclusion import excluded_from
 from app.store.session import Statement
 from tests.city import OTHER_UNIT, REQUESTS
 from tests.requests.doing import GOOD, race
@@ -184,3 +184,100 @@ async def test_two_who_ask_at_once_ask_once(rated, leader, as_staff):
     request, colleague = await rated(), await as_staff("unit_leader", number=2)
     calls = [it.post(URL, form(request)) for it in (leader, colleague, leader)]
     assert await race(*calls) == {201: 1, 409: 2}
+
+
+STATISTICS = "/api/v1/statistics"
+
+
+@pytest.fixture
+async def figure(clock, supervisor):
+    """Tells a figure of its own day as (num, den, excluded), and who is in a part of it."""
+
+    class Figure:
+        async def told(self, measure):
+            day = clock.now.date().isoformat()
+            params = {"measure": measure, "from": day, "to": day, "basis": "submitted"}
+            answer = await supervisor.get(STATISTICS, params=params)
+            cell = answer.json()["total"]["figures"][measure]
+            return cell["num"], cell["den"], cell["excluded"]
+
+        async def listed(self, measure, part):
+            day = clock.now.date().isoformat()
+            params = {"measure": measure, "from": day, "to": day, "part": part}
+            answer = await supervisor.get(f"{STATISTICS}/requests", params=params)
+            assert answer.status_code == 200, answer.text
+            return {it["id"]: it["exclusion"] for it in answer.json()["items"]}
+
+    return Figure()
+
+
+async def revoke(caller, asked, **options):
+    body = {"note": "复核录音，居民并未误评"}
+    return await caller.post(f"{URL}/{asked['id']}/revoke", body, **{"version": 2, **options})
+
+
+async def test_figures_leave_out_what_is_approved_and_take_it_back_when_that_is_revoked(
+    hall, rated, leader, supervisor, as_staff, auditor, figure, clock
+):
+    clock.set("2026-05-11T09:30:00")
+    request, other = await rated(), await rated()
+    assert await figure.told("satisfied") == (2, 2, 0)
+    asked = await ask(leader, request)
+    assert await figure.told("satisfied") == (2, 2, 0)
+    await decide(supervisor, asked)
+    assert await figure.told("satisfied") == (1, 1, 1)
+    assert await figure.told("satisfied_strict") == (1, 1, 1)
+    assert await figure.told("solved") == (2, 2, 0)
+    assert set(await figure.listed("satisfied", "den")) == {other["id"]}
+    assert await figure.listed("satisfied", "excluded") == {
+        request["id"]: {
+            "id": asked["id"], "ground": "mistaken_rating", "ground_text": "诉求人确认误评",
+        }
+    }  # fmt: skip
+    answer = await revoke(await as_staff("supervisor", number=2), asked)
+    assert answer.status_code == 200, answer.text
+    revoked = answer.json()
+    assert (revoked["state"], revoked["version"]) == ("revoked", 3)
+    assert (revoked["decided_by"], revoked["decision_note"]) == (str(supervisor.id), "证据充分")
+    assert revoked["revocation_note"].startswith("复核")
+    assert (await auditor.get(f"{URL}/{asked['id']}")).json() == revoked
+    assert await figure.told("satisfied") == (2, 2, 0)
+    assert set((await figure.listed("satisfied", "den")).values()) == {None}
+    trail = (await auditor.get(f"{REQUESTS}/{request['id']}/audit")).json()["items"]
+    last = [it for it in trail if "exclusion" in it["facts"]][-1]
+    assert (last["action_text"], last["facts"]["state"]) == ("撤销已同意的剔除", "revoked")
+    await ask(leader, request)  # it may be asked again
+
+
+async def test_of_two_exclusions_the_other_one_stays_in_force(
+    db, rated, leader, supervisor, as_staff
+):
+    request = await rated()
+    first = await ask(leader, request)
+    await decide(supervisor, first)
+    second = await ask(leader, request, measures=["satisfied", "solved"])
+    await decide(supervisor, second)
+    await revoke(await as_staff("supervisor", number=2), first)
+    assert await excluded(db, request, "satisfied")
+    assert await excluded(db, request, "solved")
+    assert not await excluded(db, request, "satisfied_strict")
+
+
+async def test_nobody_revokes_their_own_decision_nor_twice(rated, leader, supervisor, as_staff):
+    asked = await ask(leader, await rated())
+    second, third = [await as_staff("supervisor", number=it) for it in (2, 3)]
+    answer = await revoke(second, asked, version=1)
+    assert (answer.status_code, answer.json()["code"]) == (409, "exclusion_not_in_force")
+    await decide(supervisor, asked)
+    answer = await revoke(supervisor, asked)
+    assert (answer.status_code, answer.json()["code"]) == (403, "own_revocation")
+    assert (await revoke(leader, asked)).json()["code"] == "forbidden"
+    assert (await revoke(second, asked, version=None)).status_code == 428
+    assert (await revoke(second, asked, version=1)).status_code == 412
+    assert (await revoke(second, {"id": NOBODY})).json()["code"] == "exclusion_not_found"
+    path = f"{URL}/{asked['id']}/revoke"
+    answer = await second.post(path, {"note": "请问 13812345678"}, version=2)
+    assert answer.json()["code"] == "text_contains_pii"
+    assert await race(*(revoke(it, asked) for it in (second, third, second))) == {200: 1, 409: 2}
+    again = [await revoke(second, asked, key="once") for _ in range(2)]
+    assert [it.status_code for it in again] == [409, 409]

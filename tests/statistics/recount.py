@@ -272,7 +272,7 @@ def _office_hours(since: datetime, until: datetime) -> float:
                 end = min(datetime.combine(day, closes, ZONE), until)
                 total += max(end - begin, timedelta(0))
         day += timedelta(days=1)
-    return int(total.total_seconds()) / 3600
+    return (int(total.total_seconds()) + 180) // 360 / 10  # tenths, a half upwards
 
 
 def bucket(dimension: str, at: datetime) -> str:

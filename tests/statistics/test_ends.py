@@ -23,10 +23,10 @@ async def counted(clock, as_staff):
     """A day of its own; tells each figure of its requests, as (numerator, denominator)."""
     day = next(_days)
     clock.set(f"{day}T09:30:00")
-    auditor = await as_staff("auditor")
+    supervisor = await as_staff("supervisor")
 
     async def figures(names: Iterable[str] = NAMES) -> dict[str, tuple[int, int]]:
-        total = (await auditor.get(FIGURES, params={"from": day, "to": day})).json()["total"]
+        total = (await supervisor.get(FIGURES, params={"from": day, "to": day})).json()["total"]
         pairs = {name: (total[name]["num"], total[name]["den"]) for name in names}
         return {name: pair for name, pair in pairs.items() if pair != (0, 0)}
 

@@ -187,11 +187,23 @@ async def test_what_fails_again_and_again_is_given_up(march, hall, boss, clock):
     assert export["error_text"]
 
 
-async def test_what_may_not_be_asked_fails_and_says_why(march, hall, auditor):
-    export = await asked(auditor, group_by=["grid", "category"])
-    await hall.work("run_exports")
-    export = await seen(auditor, export)
-    assert (export["state"], export["error_code"]) == ("failed", "statistics_too_fine")
+@pytest.mark.parametrize(
+    "finer",
+    [
+        {"group_by": ["grid", "category"]},
+        {"basis": "replied"},
+        {"from": "2026-03-02T09:00:00+08:00"},
+        {"measures": ["composite"], "basis": "due"},
+    ],
+    ids=str,
+)
+async def test_what_may_not_be_asked_is_refused_when_it_is_asked(march, boss, auditor, finer):
+    form = {"format": "json", "measures": MEASURES, **MARCH, **finer}
+    before = (await auditor.get(EXPORTS)).json()
+    answer = await auditor.post(EXPORTS, form)
+    assert (answer.status_code, answer.json()["code"]) == (422, "statistics_too_fine")
+    assert (await auditor.get(EXPORTS)).json() == before
+    assert (await boss.post(EXPORTS, form)).status_code == 201
 
 
 async def test_one_is_made_by_one_of_many(march, hall, boss):

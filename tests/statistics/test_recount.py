@@ -8,13 +8,14 @@ from datetime import UTC, datetime, time, timedelta
 from random import Random
 
 import pytest
+from sqlalchemy import text
 
 from app.domain.identity import SYSTEM, Actor, Role
 from app.domain.measures import CURRENT_WEIGHTS, Basis, Measure
-from app.statistics import engine
+from app.statistics import counting, engine, rollup_making, rollups
 from app.statistics.dimensions import Dimension, Filters
-from app.statistics.engine import Query
 from app.statistics.members import Part, members
+from app.statistics.questions import Query
 from tests.statistics import recount
 from tests.statistics.driving import drive, read, seldom
 from tests.statistics.recount import ZONE
@@ -150,11 +151,25 @@ async def test_there_is_something_to_count(lives):
     assert not empty
 
 
-async def test_no_figure_differs_from_a_slow_count_of_the_history(hall, world, lives):
+@pytest.fixture(scope="module")
+async def summed(hall, world):
+    """With sums of what is settled, so that figures are put together from these and the rest."""
+    for _ in range(20):
+        async with hall.db.transaction() as session:
+            await rollup_making.refresh(session, now=world.now)
+    async with hall.db.transaction() as session:
+        made = text("SELECT count(*) FROM statistics_sums")
+        assert await session.scalar(made) > 100
+
+
+async def test_no_figure_differs_from_a_slow_count_of_the_history(hall, world, lives, summed):
     dice = Random(11)
     compared = 0
     for _ in range(QUERIES):
         query = random_query(dice, lives)
+        if rollups.covers(query):
+            told = await rollups.tallies(hall.db, query, now=world.now)
+            assert told == await counting.tallies(hall.db, query, now=world.now), query
         found = await engine.figures(hall.db, query, actor=SEEING, now=world.now, people=PEOPLE)
         compared += check(lives, query, found)
     assert compared > QUERIES

@@ -1,4 +1,6 @@
-"""The auditor's figures equal what was done, in total and in every group."""
+"""The figures equal what was done, in total and in every group; auditors hear the large ones."""
+
+from datetime import timedelta
 
 import pytest
 
@@ -18,6 +20,11 @@ from tests.city import (
 )
 
 FIGURES = "/api/v1/statistics/satisfaction"
+
+
+@pytest.fixture(scope="module")
+async def boss(as_staff):
+    return await as_staff("supervisor")
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +81,15 @@ def pairs(figures) -> dict[str, tuple[int, int]]:
     }
 
 
-async def figures(auditor, **params):
-    answer = await auditor.get(FIGURES, params=params)
+async def figures(boss, **params):
+    answer = await boss.get(FIGURES, params=params)
     assert answer.status_code == 200, answer.text
     SatisfactionOut.model_validate(answer.json())
     return answer.json()
 
 
-async def test_the_total_is_what_was_driven(driven, auditor):
-    found = await figures(auditor)
+async def test_the_total_is_what_was_driven(driven, boss):
+    found = await figures(boss)
     assert found["definition_version"]
     assert pairs(found["total"]) == {
         "received": (5, 5),
@@ -108,9 +115,9 @@ async def test_the_total_is_what_was_driven(driven, auditor):
     ],
 )
 async def test_groups_add_up_to_the_total_and_open_to_the_requests_behind_them(
-    driven, auditor, group_by, received
+    driven, boss, group_by, received
 ):
-    found = await figures(auditor, group_by=group_by)
+    found = await figures(boss, group_by=group_by)
     assert {group["key"]: group["received"]["num"] for group in found["groups"]} == received
     total = pairs(found["total"])
     for name, (num, den) in total.items():
@@ -118,26 +125,27 @@ async def test_groups_add_up_to_the_total_and_open_to_the_requests_behind_them(
         assert (sum(n for n, _ in groups), sum(d for _, d in groups)) == (num, den)
     if group_by in ("unit", "grid", "category"):
         for key, number in received.items():
-            listed = await auditor.get(REQUESTS, params={group_by: key, "limit": 100})
+            listed = await boss.get(REQUESTS, params={group_by: key, "limit": 100})
             assert len(listed.json()["items"]) == number
 
 
-async def test_nothing_happened_is_null_and_not_zero_percent(driven, auditor):
-    found = await figures(auditor, **{"from": "2026-04-01", "to": "2026-04-30"})
-    assert all(figure == {"num": 0, "den": 0, "value": None} for figure in found["total"].values())
+async def test_nothing_happened_is_null_and_not_zero_percent(driven, boss):
+    found = await figures(boss, **{"from": "2026-04-01", "to": "2026-04-30"})
+    nothing = {"num": 0, "den": 0, "value": None, "suppressed": False}
+    assert all(figure == nothing for figure in found["total"].values())
 
 
-async def test_a_period_of_days_takes_them_whole(driven, auditor):
-    found = await figures(auditor, **{"from": "2026-03-02", "to": "2026-03-02"})
+async def test_a_period_of_days_takes_them_whole(driven, boss):
+    found = await figures(boss, **{"from": "2026-03-02", "to": "2026-03-02"})
     assert found["total"]["received"]["num"] == 5
-    found = await figures(auditor, **{"from": "2026-03-03"})
+    found = await figures(boss, **{"from": "2026-03-03"})
     assert found["total"]["received"]["num"] == 0
 
 
-async def test_one_question_is_one_statement(driven, auditor, count_queries):
-    await figures(auditor)
+async def test_one_question_is_one_statement(driven, boss, count_queries):
+    await figures(boss)
     with count_queries() as sent:
-        await figures(auditor, group_by="unit")
+        await figures(boss, group_by="unit")
     assert len(sent) == 1
 
 
@@ -150,6 +158,59 @@ async def test_the_figures_are_for_those_who_audit(as_staff, role):
 async def test_every_figure_is_defined_where_all_can_read(as_resident):
     answer = await (await as_resident()).get("/api/v1/statistics/definitions")
     told = answer.json()
-    assert told["definition_version"] == "2026.3"
+    assert told["definition_version"] == "2026.4"
     assert [item["code"] for item in told["items"]] == list(Measure)
     assert set(FiguresOut.model_fields) == set(OF_SATISFACTION)
+
+
+HIDDEN = {"num": None, "den": None, "value": None, "suppressed": True}
+BY_DUE = {"contact_on_time", "diligent", "reply_on_time"}
+
+
+@pytest.fixture(scope="module")
+async def many(driven, hall):
+    """Six more people, all answered; half of them rate."""
+    handler = await hall.as_staff("handler")
+    before, hall.clock.now = hall.clock.now, hall.clock.now - timedelta(hours=14)
+    for number in range(6):
+        resident = await hall.as_resident(f"多{number}")
+        request = await hall.replied(resident, handler, location=point_in(GRID))
+        if number % 2:
+            await rate(resident, request, 5)
+    hall.clock.now = before
+
+
+async def test_an_auditor_is_told_what_five_people_are_behind_and_no_more(many, boss, auditor):
+    seen, told = await figures(boss, group_by="unit"), await figures(auditor, group_by="unit")
+    assert told["total"] == seen["total"]
+    for whole, group in zip(seen["groups"], told["groups"], strict=True):
+        for name in FiguresOut.model_fields:
+            few = 0 < whole[name]["den"] < 5
+            assert group[name] in ([HIDDEN] if few else [HIDDEN, whole[name]]), (group["key"], name)
+    hidden = [name for group in told["groups"] for name in BY_DUE if group[name]["suppressed"]]
+    assert hidden
+
+
+async def test_an_auditor_hears_of_promises_by_when_they_were_due_as_everywhere(
+    many, boss, auditor
+):
+    told = await figures(auditor, group_by="month")
+    assert {name for name, basis in told["basis"].items() if basis == "due"} == BY_DUE
+    seen = await figures(boss, group_by="month")
+    assert set(seen["basis"].values()) == {"submitted"}
+    march = {"from": "2026-03-01", "to": "2026-03-31"}
+    told = await figures(auditor, **march)
+    answer = await auditor.get(
+        "/api/v1/statistics", params={"measure": list(FiguresOut.model_fields), **march}
+    )
+    same = answer.json()["total"]["figures"]
+    for name, figure in told["total"].items():
+        for part in ("num", "den", "suppressed"):
+            assert figure[part] == same[name][part], (name, part)
+
+
+@pytest.mark.parametrize("role", ["auditor", "admin"])
+async def test_an_auditor_asks_for_whole_days(driven, as_staff, role):
+    period = {"from": "2026-03-02T09:00:00+08:00"}
+    answer = await (await as_staff(role, number=2)).get(FIGURES, params=period)
+    assert (answer.status_code, answer.json()["code"]) == (422, "statistics_too_fine")

@@ -12,13 +12,14 @@ from app.domain.identity import SYSTEM, Actor, Role
 from app.domain.measures import Basis, Measure
 from app.domain.suppression import LEAST
 from app.requests.models import CitizenRequest
-from app.statistics import engine
+from app.statistics import engine, rollup_making, small_cells
 from app.statistics.dimensions import Dimension, Filters
-from app.statistics.engine import Query
 from app.statistics.members import Part, members
+from app.statistics.questions import Query
 from app.statistics.small_cells import StatisticsTooFine
 from app.store.base import new_id
 from tests.city import seed_small_city
+from tests.statistics import plain_veil
 from tests.statistics.recount import ZONE
 
 BLIND = Actor(SYSTEM.id, Role.AUDITOR)
@@ -228,6 +229,25 @@ async def test_no_two_queries_can_be_subtracted_to_find_somebody(db, rows):
                 assert not rest or len(rest) >= LEAST, (outer, long, inner, short)
     assert compared > 2000
     assert differing > 1000
+
+
+async def test_what_is_hidden_is_what_the_rule_says_from_sums_or_from_requests(db, rows):
+    dice, bits = Random(8), await plain_veil.bits_of(db)
+    queries = [random_query(dice) for _ in range(60)]
+    expected = []
+    for query in queries:
+        counted = [it for it in rows if query.measures == (Measure.RECEIVED,)
+                   or it["satisfaction"] is not None]  # fmt: skip
+        expected.append(plain_veil.hidden_cells(query, counted, bits, key_of, NOW))
+    assert len({len(it) for it in expected}) > 10
+    for summed in (False, True):
+        if summed:
+            async with db.transaction() as session:
+                while await rollup_making.refresh(session, now=NOW):
+                    pass
+        for query, cells in zip(queries, expected, strict=True):
+            veil = await small_cells.veil(db, query, now=NOW)
+            assert veil.by_measure[query.measures[0]] == cells, query
 
 
 async def test_what_a_table_leaves_of_its_sum_is_many(db, rows):

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.domain.audit_chain import chain_of
 from app.domain.measures import CURRENT_WEIGHTS, DEFINITION_VERSION, Measure
-from app.statistics import frozen
+from app.statistics import frozen, snapshots
 from tests.audit.world import disarmed
 from tests.city import REQUESTS, UNIT
 
@@ -275,3 +275,15 @@ def test_a_period_is_frozen_in_local_time():
     moment = datetime(2026, 2, 28, 16, tzinfo=UTC)
     made = frozen.freeze(moment, moment, [], name=lambda _, key: key or "", weights=CURRENT_WEIGHTS)
     assert made.content()["since"] == "2026-03-01T00:00:00+08:00"
+
+
+async def test_counting_that_takes_too_long_is_given_up_and_says_when_to_come_back(
+    auditor, monkeypatch
+):
+    monkeypatch.setattr(snapshots, "LONGEST_S", 0.0)
+    answer = await auditor.get(f"{SNAPSHOTS}/preview", params=MARCH)
+    assert (answer.status_code, answer.json()["code"]) == (503, "figures_not_ready")
+    assert answer.headers["retry-after"] == "60"
+    monkeypatch.undo()
+    answer = await auditor.get(f"{SNAPSHOTS}/preview", params=MARCH)
+    assert answer.status_code == 200
