@@ -18,6 +18,7 @@ from app.maps import queries, registers
 from app.maps.deps import CurrentAtlas
 from app.maps.schemas import (
     LAYER_TEXT,
+    OF_REQUESTS,
     BoxIn,
     Layer,
     LayerIn,
@@ -57,9 +58,20 @@ class PointsNotForRole(Forbidden):
     code = "map_points_not_for_role"
 
 
+class LayerInStatistics(Forbidden):
+    """您的角色请在统计查询中按镇街、社区或网格查看诉求数据，再与地图边界对应。"""
+
+    code = "map_layer_in_statistics"
+
+
+def _in_statistics(layer: Layer, actor: Actor) -> bool:
+    """Blind roles are told figures of requests where small cells are hidden: not here."""
+    return layer in OF_REQUESTS and actor.role in BLIND_ROLES
+
+
 @router.get("")
-async def get_map(_actor: Reader, atlas: CurrentAtlas) -> MapOut:
-    """What there is to draw, and where it lies."""
+async def get_map(actor: Reader, atlas: CurrentAtlas) -> MapOut:
+    """What there is to draw for the caller, and where it lies."""
     systems = (CoordSys.WGS84, CoordSys.GCJ02)
     return MapOut(
         version=atlas.version,
@@ -76,7 +88,11 @@ async def get_map(_actor: Reader, atlas: CurrentAtlas) -> MapOut:
             )
             for level, places in atlas.levels().items()
         ],
-        layers=[MapLayerOut(layer=layer, text=text) for layer, text in LAYER_TEXT.items()],
+        layers=[
+            MapLayerOut(layer=layer, text=text)
+            for layer, text in LAYER_TEXT.items()
+            if not _in_statistics(layer, actor)
+        ],
         notice=NOTICE,
     )
 
@@ -109,6 +125,8 @@ async def get_figures(
     asked: Annotated[LayerIn, Depends(Asked(LayerIn))],
 ) -> Response:
     """One figure for each place of a level: what a map is coloured by."""
+    if _in_statistics(asked.layer, actor):
+        raise LayerInStatistics
     submitted_from, submitted_to = span(asked.first, asked.last)
     which = Filters(
         category_code=asked.category, submitted_from=submitted_from, submitted_to=submitted_to

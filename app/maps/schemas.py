@@ -46,6 +46,12 @@ LAYER_TEXT: dict[Layer, str] = {
 }
 
 
+# What counts requests: the statistics tell it as well.
+OF_REQUESTS = frozenset(
+    {Layer.OPEN, Layer.OVERDUE, Layer.RECEIVED, Layer.SATISFACTION, Layer.PER_1000}
+)
+
+
 def _box(said: str) -> str:
     refused = PydanticCustomError("bbox_invalid", "范围应为“西,南,东,北”四个经纬度")
     parts = said.split(",")

@@ -39,17 +39,30 @@ _NAMED_ONE = """jsonb_build_array(jsonb_build_object(
     'id', requests.id, 'number', requests.number, 'cycle_no', {cycle_no}))"""
 
 
-def _crowded(by: str, *, number: str, within: str) -> str:
-    """Ratings in some span ``within`` that holds ``number`` of them (``by`` the same, if it names
-    a column): nearly all others are dropped here, by one cheap pass."""
+# Nothing but what ix_request_ratings_at holds: the ratings themselves are not read.
+_RATINGS = """
+SELECT request_id, cycle_no, resident_id, satisfaction, at FROM request_ratings
+WHERE at >= :since AND at < :until
+"""
+# Of accounts that rated often enough in the whole period: so few that sorting them costs nothing.
+_OFTEN = f"""
+WITH within AS MATERIALIZED ({_RATINGS})
+SELECT * FROM within WHERE resident_id IN (
+  SELECT resident_id FROM within GROUP BY resident_id HAVING count(*) >= :account_ratings::int)
+"""  # noqa: S608 - put together from names of this file
+
+
+def _crowded(ratings: str, by: str, *, number: str, within: str, at_least_stars: int) -> str:
+    """Ratings in some span ``within`` that begins with ``number`` of at least so many stars (``by``
+    the same, if it names a column): nearly all others are dropped here, by one cheap pass."""
     return f"""
 SELECT * FROM (
-  SELECT *, max(at) FILTER (WHERE begins) OVER ({by} ORDER BY at, request_id
-    ROWS UNBOUNDED PRECEDING) AS begun_at
+  SELECT *, max(at) FILTER (WHERE begins) OVER ({by} ORDER BY at) AS begun_at
   FROM (
-    SELECT *, lead(at, :{number}::int - 1) OVER ({by} ORDER BY at, request_id)
-      <= at + :{within}::interval AS begins
-    FROM request_ratings WHERE at >= :since AND at < :until
+    SELECT *, satisfaction >= {at_least_stars:d}
+      AND count(*) FILTER (WHERE satisfaction >= {at_least_stars:d}) OVER ({by} ORDER BY at
+        RANGE BETWEEN CURRENT ROW AND :{within}::interval FOLLOWING) >= :{number}::int AS begins
+    FROM ({ratings}) AS ratings
   ) AS looked_ahead
 ) AS looked_back WHERE at <= begun_at + :{within}::interval
 """  # noqa: S608 - put together from names of this file
@@ -103,7 +116,13 @@ _FINDERS: dict[Anomaly, str] = {
     Anomaly.MANY_RATINGS: _burst(
         Anomaly.MANY_RATINGS,
         "resident_id",
-        _crowded("PARTITION BY resident_id", number="account_ratings", within="account_within"),
+        _crowded(
+            _OFTEN,
+            "PARTITION BY resident_id",
+            number="account_ratings",
+            within="account_within",
+            at_least_stars=1,
+        ),
         number="account_ratings",
         within="account_within",
         at_least_stars=1,
@@ -111,7 +130,14 @@ _FINDERS: dict[Anomaly, str] = {
     Anomaly.FIVE_STAR_BURST: _burst(
         Anomaly.FIVE_STAR_BURST,
         "unit_code",
-        _crowded("", number="burst_ratings", within="burst_within"),  # of the whole city first
+        # of the whole city first
+        _crowded(
+            _RATINGS,
+            "",
+            number="burst_ratings",
+            within="burst_within",
+            at_least_stars=FIVE_STARS,
+        ),
         number="burst_ratings",
         within="burst_within",
         at_least_stars=FIVE_STARS,

@@ -14,7 +14,7 @@ from app.domain.identity import Actor, Permission
 from app.domain.sampling import BY_THE_GRID, SEED_BYTES
 from app.people.deps import permit
 from app.reference.deps import ReferenceData
-from app.satisfaction import anomalies, queries, schemas, service, views
+from app.satisfaction import agreement, anomalies, queries, schemas, service, views
 from app.satisfaction.service import Wish
 from app.settings import AnomalySettings
 from app.web import idempotency
@@ -145,15 +145,17 @@ async def list_members(
 
 @router.get("/agreement", response_model=schemas.AgreementOut)
 async def get_agreement(
-    _: Reader,
+    actor: Reader,
     db: Db,
     reference: ReferenceData,
     asked: Annotated[schemas.AgreementIn, Depends(Asked(schemas.AgreementIn))],
 ) -> schemas.AgreementOut:
     """回访一致性: what residents said when called against what they had rated themselves."""
     since, until = span(asked.first, asked.last)
-    total, units = await queries.agreement(db, since=since, until=until, campaign_id=asked.campaign)
-    return views.agreement(total, units, reference)
+    told = await agreement.agreement(
+        db, since=since, until=until, campaign_id=asked.campaign, actor=actor
+    )
+    return views.agreement(told, reference)
 
 
 def _thresholds(knobs: AnomalySettings) -> Thresholds:

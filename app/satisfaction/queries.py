@@ -1,26 +1,19 @@
-"""Reading call-back samples: as they were drawn, how far the calls are, what came of them."""
+"""Reading call-back samples: as they were drawn, and how far the calls are."""
 
 import base64
 import binascii
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from uuid import UUID
 
 import asyncpg
 
-from app.domain import sampling
 from app.domain.errors import NotFound
-from app.domain.sampling import Agreement
-from app.domain.satisfaction import is_satisfied
 from app.requests.queries import CursorInvalid
 from app.requests.sampling import CALLABLE
 from app.store.session import Database, Statement
 
 _BEGINNING = datetime(1990, 1, 1, tzinfo=UTC)
-_END = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class CampaignNotFound(NotFound):
@@ -151,81 +144,3 @@ async def members(
     if len(rows) <= limit:
         return stratum, rows, None
     return stratum, rows[:limit], write_cursor(_BEGINNING, rows[limit - 1]["request_id"].hex)
-
-
-# --- agreement -----------------------------------------------------------------------------------
-
-_OF_CAMPAIGN = """EXISTS (SELECT FROM call_back_draws AS lot WHERE lot.campaign_id = :campaign_id
-    AND lot.request_id = called.request_id AND lot.cycle_no = called.cycle_no)"""
-_IN_PERIOD = "called.at >= :since AND called.at < :until"
-
-
-# The unit is the one that answered in the cycle that was asked about: the history says it.
-@lru_cache
-def _answers_statement(where: str) -> Statement:
-    return Statement(f"""
-SELECT step.unit_code, rating.satisfaction AS written, called.satisfaction AS said,
-  rating.solved AS written_solved, called.solved AS said_solved, count(*) AS n
-FROM request_call_backs AS called
-JOIN request_ratings AS rating
-  ON rating.request_id = called.request_id AND rating.cycle_no = called.cycle_no
-LEFT JOIN LATERAL (
-  SELECT unit_code FROM request_events AS event
-  WHERE event.request_id = called.request_id AND event.action = 'call_back'
-    AND event.at = called.at ORDER BY event.version DESC LIMIT 1
-) AS step ON true
-WHERE called.reached AND called.satisfaction IS NOT NULL AND {where}
-GROUP BY 1, 2, 3, 4, 5
-""")  # noqa: S608 - one of the two conditions above
-
-
-Pairs = Counter[tuple[object, object]]
-
-
-@dataclass(slots=True)
-class Compared:
-    """The two answers of the same people: pairs (in writing, when asked) and how often."""
-
-    satisfied: Pairs = field(default_factory=Counter)
-    level: Pairs = field(default_factory=Counter)
-    solved: Pairs = field(default_factory=Counter)
-
-    def add(self, row: asyncpg.Record) -> None:
-        written, said, n = row["written"], row["said"], row["n"]
-        self.satisfied[is_satisfied(written), is_satisfied(said)] += n
-        self.level[written, said] += n
-        if row["said_solved"] is not None:
-            self.solved[row["written_solved"], row["said_solved"]] += n
-
-    def figures(self) -> dict[str, Agreement]:
-        return {
-            "satisfied": sampling.agreement(self.satisfied),
-            "level": sampling.agreement(self.level),
-            "solved": sampling.agreement(self.solved),
-        }
-
-
-async def agreement(
-    db: Database,
-    *,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    campaign_id: UUID | None = None,
-) -> tuple[Compared, Mapping[str | None, Compared]]:
-    """Compare what residents wrote with what they said when called, of everybody who did both: in
-    total and by unit. Calls made in [since, until), or those of a campaign.
-
-    Raises: CampaignNotFound.
-    """
-    if campaign_id is not None:
-        await campaign(db, campaign_id)
-        rows = await db.rows(_answers_statement(_OF_CAMPAIGN), campaign_id=campaign_id)
-    else:
-        rows = await db.rows(
-            _answers_statement(_IN_PERIOD), since=since or _BEGINNING, until=until or _END
-        )
-    total, units = Compared(), dict[str | None, Compared]()
-    for row in rows:
-        total.add(row)
-        units.setdefault(row["unit_code"], Compared()).add(row)
-    return total, units

@@ -123,7 +123,8 @@ class MembersIn(PageIn):
 
 
 class AgreementIn(QueryIn):
-    """Call-backs made in [from, to), or those of one campaign."""
+    """Call-backs made in [from, to), or those of one campaign. For auditors and administrators: in
+    whole months."""
 
     first: Moment | None = Field(None, alias="from")
     last: Moment | None = Field(None, alias="to")
@@ -155,8 +156,12 @@ class AgreementRow(WireOut):
 
 
 class AgreementOut(WireOut):
-    total: AgreementRow
+    """``suppressed``: some unit has too few people for auditors and administrators to be told any
+    unit; ``total`` null: the total has, too."""
+
+    total: AgreementRow | None
     units: tuple[AgreementRow, ...]
+    suppressed: bool
 
 
 # --- anomalies -----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Samples, agreement, anomalies and exclusions as the API shows them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,9 @@ from app.domain.measures import DEFINITIONS, Measure
 from app.domain.sampling import BY_THE_GRID
 from app.reference.queries import Reference
 from app.satisfaction import schemas
+from app.satisfaction.agreement import Compared, Told
 from app.satisfaction.anomalies import Found
 from app.satisfaction.models import Campaign, Exclusion
-from app.satisfaction.queries import Compared
 from app.satisfaction.service import Frame, Wish
 from app.store.session import Columns
 from app.web.wire import CHINA
@@ -98,9 +98,7 @@ def members(
     )
 
 
-def agreement(
-    total: Compared, units: Mapping[str | None, Compared], reference: Reference
-) -> schemas.AgreementOut:
+def agreement(told: Told, reference: Reference) -> schemas.AgreementOut:
     def row(code: str | None, name: str, found: Compared) -> schemas.AgreementRow:
         figures = {
             name: schemas.AgreementFigures(**asdict(its)) for name, its in found.figures().items()
@@ -114,12 +112,14 @@ def agreement(
             **figures,
         )
 
+    units = told.units or {}
     return schemas.AgreementOut(
-        total=row(None, "合计", total),
+        total=None if told.total is None else row(None, "合计", told.total),
         units=tuple(
             row(code, unit_name(code, reference), units[code])
             for code in sorted(units, key=lambda code: code or "")
         ),
+        suppressed=told.units is None,
     )
 
 

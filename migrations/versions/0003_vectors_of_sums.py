@@ -82,9 +82,9 @@ def upgrade() -> None:
             "facet", "instant", "span", "first", name=op.f("pk_statistics_sums")
         ),
     )
+    op.drop_table("statistics_days")
     op.drop_index(op.f("ix_statistics_rollups_cohort"), table_name="statistics_rollups")
     op.drop_table("statistics_rollups")
-    op.drop_table("statistics_days")
     op.add_column("measure_exclusions", sa.Column("revoked_by", sa.Uuid(), nullable=True))
     op.add_column(
         "measure_exclusions", sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True)
@@ -115,9 +115,18 @@ def upgrade() -> None:
         )
     for column in ("buckets", "codes", "counts", "people"):
         op.execute(f"ALTER TABLE statistics_sums ALTER COLUMN {column} SET STORAGE EXTERNAL")
+    op.drop_index("ix_request_ratings_at", table_name="request_ratings")
+    op.create_index(
+        "ix_request_ratings_at",
+        "request_ratings",
+        ["at"],
+        postgresql_include=["request_id", "cycle_no", "resident_id", "satisfaction"],
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_request_ratings_at", table_name="request_ratings")
+    op.create_index("ix_request_ratings_at", "request_ratings", ["at"])
     for name in _CHECKS:
         op.drop_constraint(op.f(f"ck_measure_exclusions_{name}"), "measure_exclusions")
     op.drop_column("requests", "excluded")
@@ -138,16 +147,6 @@ def downgrade() -> None:
     op.drop_column("measure_exclusions", "revoked_at")
     op.drop_column("measure_exclusions", "revoked_by")
     op.create_table(
-        "statistics_days",
-        sa.Column("cohort", sa.DATE(), autoincrement=False, nullable=False),
-        sa.Column(
-            "computed_at", postgresql.TIMESTAMP(timezone=True), autoincrement=False, nullable=False
-        ),
-        sa.Column("ready", sa.BOOLEAN(), autoincrement=False, nullable=False),
-        sa.Column("live", postgresql.ARRAY(sa.UUID()), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("cohort", name=op.f("pk_statistics_days")),
-    )
-    op.create_table(
         "statistics_rollups",
         sa.Column(
             "facet", sa.VARCHAR(length=12, collation="C"), autoincrement=False, nullable=False
@@ -165,6 +164,16 @@ def downgrade() -> None:
     )
     op.create_index(
         op.f("ix_statistics_rollups_cohort"), "statistics_rollups", ["cohort"], unique=False
+    )
+    op.create_table(
+        "statistics_days",
+        sa.Column("cohort", sa.DATE(), autoincrement=False, nullable=False),
+        sa.Column(
+            "computed_at", postgresql.TIMESTAMP(timezone=True), autoincrement=False, nullable=False
+        ),
+        sa.Column("ready", sa.BOOLEAN(), autoincrement=False, nullable=False),
+        sa.Column("live", postgresql.ARRAY(sa.UUID()), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("cohort", name=op.f("pk_statistics_days")),
     )
     op.drop_table("statistics_sums")
     op.drop_table("statistics_spans")

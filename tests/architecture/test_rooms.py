@@ -121,6 +121,7 @@ NOUNS: Mapping[str, Mapping[str, str]] = {
         "views": "what each role sees of a request",
     },
     "satisfaction": {
+        "agreement": "what people said when called against what they had rated, and who is told",
         "anomalies": "what looks wrong about ratings and closings: a statement for each kind",
         "appeals": "the doors of those who ask for an exclusion and decide it",
         "exclusions": "asking that a request does not count: the flow and what figures ask of it",

@@ -195,7 +195,8 @@ RULES: dict[str, Rule] = {
     "GET /map/borders/{version}/{level}/{coord_sys}": of_role(
         STAFF, answers=frozenset({404}),
         path={"version": "0" * 16, "level": "grid", "coord_sys": "wgs84"}),
-    "GET /map/figures":                of_role(STAFF, query={"layer": "open"}),
+    "GET /map/figures": Rule(
+        STAFF, STAFF - BLIND, query={"layer": "open"}, refused="map_layer_in_statistics"),
     "GET /map/requests": Rule(
         STAFF, STAFF - BLIND, query={"bbox": "119,35,121,37"}, refused="map_points_not_for_role"),
 

@@ -98,14 +98,16 @@ async def test_a_changed_border_is_another_version(app, auditor) -> None:
     assert MICRO_GRID in read(answer.json())
 
 
-async def test_figures_are_keyed_by_the_place_at_the_level_that_is_drawn(auditor, placed) -> None:
-    grid = await get(auditor, "/figures", layer="received")
+async def test_figures_are_keyed_by_the_place_at_the_level_that_is_drawn(
+    dispatcher, placed
+) -> None:
+    grid = await get(dispatcher, "/figures", layer="received")
     assert grid["values"] == {GRID: [3, None, None], OTHER_GRID: [1, None, None]}
-    town = await get(auditor, "/figures", layer="open", level="town")
+    town = await get(dispatcher, "/figures", layer="open", level="town")
     assert town["values"] == {TOWN: [2, None, None], OTHER_TOWN: [1, None, None]}
-    overdue = await get(auditor, "/figures", layer="overdue", level="town")
+    overdue = await get(dispatcher, "/figures", layer="overdue", level="town")
     assert overdue["values"] == {TOWN: [0, 2, 0.0], OTHER_TOWN: [0, 1, 0.0]}
-    rated = await get(auditor, "/figures", layer="satisfaction")
+    rated = await get(dispatcher, "/figures", layer="satisfaction")
     assert rated["values"] == {}  # nobody rated: no figure, not 0 %
 
 
@@ -157,6 +159,30 @@ async def test_who_sees_figures_only_gets_no_points(as_staff, role: str) -> None
     caller = await as_staff(role)
     answer = await caller.get(f"{MAP}/requests", params={"bbox": "119,35,121,37"})
     assert (answer.status_code, answer.json()["code"]) == (403, "map_points_not_for_role")
+
+
+@pytest.mark.parametrize("role", ["auditor", "admin"])
+async def test_who_is_not_told_small_cells_is_sent_to_the_statistics_for_requests(
+    as_staff, placed, dispatcher, role: str
+) -> None:
+    caller = await as_staff(role)
+    offered = {it["layer"] for it in (await get(caller, ""))["layers"]}
+    assert offered == {"residents", "care"}
+    everything = {it["layer"] for it in (await get(dispatcher, ""))["layers"]}
+    for layer in everything - offered:
+        for level in ("town", "community", "grid", "micro"):
+            params = {"layer": layer, "level": level}
+            answer = await caller.get(f"{MAP}/figures", params=params)
+            assert (answer.status_code, answer.json()["code"]) == (403, "map_layer_in_statistics")
+    assert (await get(caller, "/figures", layer="residents"))["layer"] == "residents"
+    # What it is coloured by instead: the same places, by the codes of the borders.
+    url = "/api/v1/statistics"
+    asked = {"measure": "received", "group_by": "town", "from": "2026-03-01", "to": "2026-03-31"}
+    told = await caller.get(url, params=asked)
+    assert told.status_code == 200, told.text
+    borders = (await get(caller, ""))["levels"]
+    drawn = read((await caller.get(borders[0]["urls"]["wgs84"])).json())
+    assert TOWN in drawn.keys() & {it["keys"][0] for it in told.json()["groups"]}
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ async def test_the_frame_is_read_by_its_own_index(db):
 
 
 async def test_a_call_back_never_takes_the_place_of_what_the_resident_wrote(
-    hall, answered, supervisor, auditor, as_resident, clock
+    hall, answered, supervisor, as_resident, clock
 ):
     clock.set("2026-03-06T09:00:00")
     since = clock.now.isoformat()
@@ -203,8 +203,9 @@ async def test_a_call_back_never_takes_the_place_of_what_the_resident_wrote(
         assert shown["rating"]["satisfaction"] == written["satisfaction"]
 
     async def agreement(**params):
-        answer = await auditor.get(f"{URL}/agreement", params=params)
+        answer = await supervisor.get(f"{URL}/agreement", params=params)
         assert answer.status_code == 200, answer.text
+        assert answer.json()["suppressed"] is False  # who sees everything is told everything
         return answer.json()
 
     found = await agreement(campaign=answer.json()["id"])

@@ -5,8 +5,10 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from app.domain.exclusions import NEVER_EXCLUDED, ExclusionGround
 from app.domain.identity import Role
 from app.domain.lifecycle import TRANSITIONS
+from app.domain.measures import Measure
 from app.domain.satisfaction import is_sampled
 from app.domain.states import Action
 from app.store.session import Database, Statement
@@ -28,6 +30,12 @@ SELECT id, state, version, unit_code, resident_id, contacted_at,
     WHERE part.request_id = requests.id AND part.ended_at IS NULL) AS parts
 FROM requests WHERE state <> 'archived' ORDER BY id
 """)
+_EXCLUDABLE = Statement("""
+SELECT id, unit_code FROM requests
+WHERE (replied_at IS NOT NULL OR ended_at IS NOT NULL)
+  AND unit_code IN ('housing', 'power_company') ORDER BY id
+""")
+_EXCLUSIONS = "/api/v1/satisfaction/exclusions"
 _KINDS = ("consult", "help", "complaint", ...)
 # What ends a life early is drawn less often, that there is something to count.
 _RARELY = {
@@ -56,7 +64,7 @@ _NEXT: dict[str, tuple[Role, Action]] = {
 
 async def drive(hall: CityHall, *, seed: int, requests: int, steps: int, residents: int) -> None:
     """Submit, then let anybody try something that the table allows them; the rest is refused."""
-    dice = Random(seed)
+    dice, luck = Random(seed), Random(seed)
     people = [await hall.as_resident() for _ in range(residents)]
     staff = {(role, unit, n): await hall.as_staff(role, unit=unit, number=n)
              for role, unit in _STAFF for n in (1, 2)}  # fmt: skip
@@ -71,6 +79,8 @@ async def drive(hall: CityHall, *, seed: int, requests: int, steps: int, residen
         if step % 25 == 24:
             hall.clock.forward(days=dice.choice((0, 1, 2)))
             await hall.work()
+        if step % 10 == 9:
+            await leave_out(hall, luck)
         present = await hall.db.rows(_PRESENT)
         one = present[-1 - min(int(dice.expovariate(1 / 9)), len(present) - 1)]
         if dice.random() < 0.65 and one["state"] in _NEXT:
@@ -134,6 +144,39 @@ def _caller(
         return None
     unit = one["unit_code"] if role in (Role.HANDLER, Role.UNIT_LEADER) else None
     return staff.get((role, unit, dice.choice((1, 2))))
+
+
+async def leave_out(hall: CityHall, dice: Random, times: int = 1) -> None:
+    """A unit asks that a request does not count; that is approved, and perhaps revoked, or not."""
+    measures = sorted(set(Measure) - NEVER_EXCLUDED)
+    for _ in range(times):
+        found = await hall.db.rows(_EXCLUDABLE)
+        if not found:
+            return
+        one = dice.choice(found)
+        form = {
+            "request_id": str(one["id"]),
+            "measures": dice.sample(measures, dice.choice((1, 2, 5, 12))),
+            "ground": dice.choice(list(ExclusionGround)),
+            "evidence": "录音可证",
+        }
+        what = dice.choice(("nothing", "deny", "revoke", "approve", "approve", "approve"))
+        leader = await hall.as_staff(Role.UNIT_LEADER, unit=one["unit_code"])
+        answer = await leader.post(_EXCLUSIONS, form)
+        if answer.status_code == 409:  # it is asked already
+            continue
+        assert answer.status_code == 201, answer.text
+        if what == "nothing":
+            continue
+        url, told = f"{_EXCLUSIONS}/{answer.json()['id']}", {"note": "已核实"}
+        decided = {"decision": "deny" if what == "deny" else "approve", **told}
+        boss = await hall.as_staff(Role.SUPERVISOR)
+        answer = await boss.post(f"{url}/decide", decided, version=1)
+        assert answer.status_code == 200, answer.text
+        if what == "revoke":
+            another = await hall.as_staff(Role.SUPERVISOR, number=2)
+            answer = await another.post(f"{url}/revoke", told, version=2)
+            assert answer.status_code == 200, answer.text
 
 
 async def seldom(hall: CityHall) -> None:

@@ -1,14 +1,14 @@
 """Every figure counted once more: slowly, one request after the other, from what happened to it.
 
 Nothing of the engine, its conditions or the present state of a request decides here: the history,
-the clocks, the ratings, the call-backs and the orders do. Of the request itself only what never
-happens to it is read: when it came, by which channel, what it is about, where. Source: the
-definitions of the measures, in words.
+the clocks, the ratings, the call-backs, the orders and the approved exclusions do. Of the request
+itself only what never happens to it is read: when it came, by which channel, what it is about,
+where. Source: the definitions of the measures, in words.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from math import ceil, sqrt
 from typing import Any
@@ -41,13 +41,16 @@ READ = {
     "ratings": "SELECT * FROM request_ratings",
     "call_backs": "SELECT * FROM request_call_backs ORDER BY at",
     "orders": "SELECT request_id FROM request_orders",
+    "exclusions": "SELECT request_id, cycle_no, jsonb_array_elements_text(measures) AS measure"
+    " FROM measure_exclusions WHERE state = 'approved'",
     "units": "SELECT code, kind FROM units",
 }
 
 
 @dataclass
 class Life:
-    """One request as it is told by what happened to it. ``counts``: measure → (den, num, half)."""
+    """One request as it is told by what happened to it. ``counts``: measure → (den, num, half);
+    ``left_out``: the measures in which its present cycle does not count, by a decision."""
 
     id: UUID
     person: UUID
@@ -56,6 +59,7 @@ class Life:
     dues: dict[str, datetime | None]
     counts: dict[str, tuple[bool, bool, bool]]
     hours: float | None
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -72,7 +76,19 @@ class World:
             self.events.setdefault(event["request_id"], []).append(event)
 
     def lives(self) -> list[Life]:
-        return [self._life(row) for row in self.rows["requests"]]
+        return [self._but_for_decisions(*self._life(row)) for row in self.rows["requests"]]
+
+    def _but_for_decisions(self, life: Life, cycle: int) -> Life:
+        """Median and ninth tenth of the durations are two readings of one set."""
+        left_out = {
+            it["measure"]
+            for it in self.rows["exclusions"]
+            if (it["request_id"], it["cycle_no"]) == (life.id, cycle)
+        }
+        durations = {"duration_median", "duration_p90"}
+        left_out |= durations if left_out & durations else set()
+        nothing = dict.fromkeys(left_out, (False, False, False))
+        return replace(life, counts=life.counts | nothing, left_out=frozenset(left_out))
 
     def whole(self, request_id: UUID) -> list[dict[str, Any]]:
         """Its history; of one that took another's place, that one's before it."""
@@ -92,7 +108,8 @@ class World:
                 return clock
         return None
 
-    def _life(self, row: dict[str, Any]) -> Life:
+    def _life(self, row: dict[str, Any]) -> tuple[Life, int]:
+        """As if nothing had been decided to be left out, and its present cycle."""
         request_id, own = row["id"], self.events[row["id"]]
         whole = self.whole(request_id)
         again = [
@@ -160,7 +177,7 @@ class World:
         kinds = {it["code"]: it["kind"] for it in self.rows["units"]}
         grid, category = row["grid_code"], row["category_code"]
         good = has_word and word >= 3  # type: ignore[operator]
-        return Life(
+        life = Life(
             id=request_id,
             person=row["resident_id"] or request_id,
             dims={
@@ -219,6 +236,7 @@ class World:
             },
             hours=None if replied_at is None else _office_hours(row["submitted_at"], replied_at),
         )
+        return life, cycle
 
     def _said(
         self, request_id: UUID, cycle: int, own: Sequence[Mapping[str, Any]]

@@ -17,7 +17,7 @@ from app.statistics.dimensions import Dimension, Filters
 from app.statistics.members import Part, members
 from app.statistics.questions import Query
 from tests.statistics import recount
-from tests.statistics.driving import drive, read, seldom
+from tests.statistics.driving import drive, leave_out, read, seldom
 from tests.statistics.recount import ZONE
 
 QUERIES = int(os.environ.get("LIANXIN_RECOUNT_QUERIES", "1000"))
@@ -35,6 +35,8 @@ def limits():
 async def world(hall):
     await drive(hall, seed=5, requests=60, steps=STEPS, residents=14)
     await seldom(hall)
+    await _sum_up(hall)
+    await leave_out(hall, Random(6), 10)  # also of what was summed up before
     return await read(hall.db, hall.clock.now.astimezone(UTC))
 
 
@@ -151,18 +153,24 @@ async def test_there_is_something_to_count(lives):
     assert not empty
 
 
-@pytest.fixture(scope="module")
-async def summed(hall, world):
-    """With sums of what is settled, so that figures are put together from these and the rest."""
+async def _sum_up(hall):
+    """Of what is settled, so that figures are put together from sums and the rest."""
     for _ in range(20):
         async with hall.db.transaction() as session:
-            await rollup_making.refresh(session, now=world.now)
+            await rollup_making.refresh(session, now=hall.clock.now.astimezone(UTC))
     async with hall.db.transaction() as session:
         made = text("SELECT count(*) FROM statistics_sums")
         assert await session.scalar(made) > 100
 
 
-async def test_no_figure_differs_from_a_slow_count_of_the_history(hall, world, lives, summed):
+async def test_something_is_left_out_and_something_is_not_any_more(world, lives):
+    """Of the present cycle, and of one before it, which leaves nothing out now."""
+    left_out = [life for life in lives if life.left_out]
+    assert len(left_out) > 10
+    assert len({it["request_id"] for it in world.rows["exclusions"]}) > len(left_out)
+
+
+async def test_no_figure_differs_from_a_slow_count_of_the_history(hall, world, lives):
     dice = Random(11)
     compared = 0
     for _ in range(QUERIES):
