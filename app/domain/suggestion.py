@@ -1,8 +1,9 @@
 """Who usually answers for such a thing: a proposal learned from what was done before.
 
-Two views of the same history. ``LinearModel`` weighs the fields of a request and their pairs; its
-features are hashed, so it needs no vocabulary. ``BackOff`` counts who had the like: the same fields
-first, then fewer of them, until there is enough to count. Neither decides anything.
+Two views of the same history. ``LinearModel`` weighs the fields of a request, their pairs, and the
+letters of what it is about; its features are hashed, so it needs no vocabulary. ``BackOff`` counts
+who had the like: the same fields first, then fewer of them, until there is enough to count. Neither
+decides anything.
 
 Plain Python: fitting the weights needs other libraries (``app.intelligence.learning``), using them
 does not.
@@ -12,12 +13,14 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import exp
 from zlib import crc32
 
 # What is known of a request when somebody has to answer for it, from the place to the matter.
 FIELDS = ("town", "community", "source", "kind", "type", "main_type", "sub_type")
+MATTER = ("type", "main_type", "sub_type")
+FIELD_COUNTS = 3.0  # as much as so many pairs, of which there are so many more
 # From the closest look to the widest.
 LEVELS: tuple[tuple[str, ...], ...] = (
     ("community", "sub_type"),
@@ -51,14 +54,23 @@ class Proposal:
     of: int = 0
 
 
-def features(fields: Fields) -> list[int]:
-    """The hashed features of a request: each field that is known, and each pair of them.
+def features(fields: Fields) -> dict[int, float]:
+    """The features of a request, hashed, and how much each counts: the fields that are known, each
+    pair of them, and every two letters that follow each other in a name of the matter.
 
-    A field stands there twice: it weighs more than a pair, of which there are so many more.
+    By its letters a matter that is new, or was rare, is akin to those called alike.
     """
     known = [f"{name}={fields[name]}" for name in FIELDS if fields.get(name)]
     pairs = [f"{first}&{second}" for first, second in combinations(known, 2)]
-    return [crc32(word.encode()) for word in ("", *known, *known, *pairs)]
+    called = [f"^{fields[name]}$" for name in MATTER if fields.get(name)]
+    letters = ["~" + first + second for name in called for first, second in pairwise(name)]
+    found = {feature(word): 1.0 for word in ("", *pairs, *letters)}
+    return found | {feature(word): FIELD_COUNTS for word in known}
+
+
+def feature(word: str) -> int:
+    """Where a word stands; "" is the ground that every request has, a field is ``name=value``."""
+    return crc32(word.encode())
 
 
 @dataclass(slots=True)
@@ -156,11 +168,11 @@ class LinearModel:
         """How likely each unit is, in the order of ``units``; together 1."""
         width = len(self.units)
         scores = [0.0] * width
-        for feature in features(fields):
-            start = self.rows.get(feature)
+        for place, counts in features(fields).items():
+            start = self.rows.get(place)
             if start is not None:
-                row = self.weights[start : start + width]
-                scores = [score + weight for score, weight in zip(scores, row, strict=True)]
+                row = zip(scores, self.weights[start : start + width], strict=True)
+                scores = [score + counts * weight for score, weight in row]
         highest = max(scores, default=0.0)
         raised = [exp(score - highest) for score in scores]
         total = sum(raised)

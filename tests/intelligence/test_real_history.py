@@ -45,9 +45,10 @@ def test_what_is_learned_beats_the_plain_look_up_in_the_same_run(parts):
     figures = json.loads(run("routing", "evaluate", "--train", train, "--test", test))
     learned = figures["learned"]
     assert (figures["train_cases"], figures["test_cases"]) == (5_592, 1_331)
-    assert learned["top1"] >= figures["look_up"]["top1"] + 0.03
-    assert learned["top1"] >= figures["look_up_by_name"]["top1"] + 0.1
-    assert learned["top3"] >= 0.85
+    assert learned["top1"] >= 0.70  # 0.704 was reached
+    assert learned["top3"] >= 0.865  # 0.868
+    assert learned["top1"] >= figures["look_up"]["top1"] + 0.05
+    assert learned["top1"] >= figures["look_up_by_name"]["top1"] + 0.12
     assert learned["coverage"] == 1
 
 

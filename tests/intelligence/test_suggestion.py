@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from app.domain.suggestion import BackOff, LinearModel, features
+from app.domain.suggestion import FIELD_COUNTS, BackOff, LinearModel, features
 from app.intelligence import evaluation, history_file, learning, service
 from app.intelligence.history_file import HistoryInvalid, Layout, Reading
 from tests.city import GRID, NOW, OTHER_UNIT, UNIT, point_in
@@ -94,11 +94,12 @@ def test_counts_fall_back_to_fewer_fields_until_there_are_enough():
     assert counts.propose({"sub_type": "never seen"}, 3) == []
 
 
-def test_features_are_the_known_fields_and_their_pairs():
+def test_features_are_the_known_fields_their_pairs_and_the_letters_of_the_matter():
     one = features({"town": "a"})
-    two = features({"town": "a", "sub_type": "b"})
-    assert set(one) < set(two)
-    assert len(set(two)) == 4  # the ground, two fields, one pair
+    two = features({"town": "a", "sub_type": "路灯"})
+    assert one.items() < two.items()
+    assert len(two) == 1 + 2 + 1 + 3  # the ground, two fields, one pair, and ^路 路灯 灯$
+    assert sorted(one.values()) == [1, FIELD_COUNTS]
     assert features({"town": "a", "kind": ""}) == one
 
 
@@ -118,6 +119,41 @@ def test_the_model_learns_what_only_a_pair_tells_and_serving_needs_no_library():
         assert model.units[shares.index(max(shares))] == unit
     again = learning.fit(list(cases(300, 1)))
     assert again.weights == model.weights  # the same cases, the same weights
+
+
+def usual(model, fields):
+    return max(zip(model.shares(fields), model.units, strict=True))[1]
+
+
+def test_a_matter_not_seen_before_goes_where_those_called_alike_go():
+    model = learning.fit(
+        [({"sub_type": "雨水井盖"}, "water"), ({"sub_type": "污水井盖"}, "water")] * 20
+        + [({"sub_type": "道路破损"}, "road"), ({"sub_type": "道路积尘"}, "road")] * 20
+    )
+    assert usual(model, {"sub_type": "电力井盖"}) == "water"
+
+
+def test_units_called_alike_but_for_a_place_learn_from_one_another():
+    """What the office of B does with litter is learned from the office of A, and the names."""
+    names = {"1": "甲街道市政服务中心", "2": "市政服务中心（乙镇办事处）", "3": "水务局"}
+    known = [({"town": "甲街道", "sub_type": "垃圾"}, "1")] * 20
+    known += [({"town": "乙镇", "sub_type": "灯"}, "2")] * 8
+    known += [({"town": town, "sub_type": "水"}, "3") for town in ("甲街道", "乙镇")] * 8
+    asked = {"town": "乙镇", "sub_type": "垃圾"}
+    places = [fields for fields, _ in known]
+    assert learning.callings(names, places) == {
+        "1": "市政服务中心", "2": "市政服务中心", "3": "水务局",
+    }  # fmt: skip
+    alone, akin = (learning.fit(known, given) for given in (None, names))
+    office = akin.units.index("2")
+    assert akin.shares(asked)[office] > alone.shares(asked)[office]
+
+
+def test_a_place_is_a_units_own_when_nearly_all_its_cases_are_there():
+    known = [({"town": "A", "community": "a1"}, "near")] * 6
+    known += [({"town": "A", "community": name}, "town") for name in ("a1", "a2", "a3")]
+    known += [({"town": name}, "city") for name in "AAAB"] + [({"town": "B"}, "seldom")] * 2
+    assert learning.homes(known) == {"near": "community=a1", "town": "town=A"}
 
 
 def test_a_model_comes_back_from_the_table_as_it_was():
