@@ -317,7 +317,7 @@ class Load:
             return self._staff[role, unit, grid]
 
     async def _log_in(self, path: str, given: Mapping[str, Any]) -> Person:
-        for again in range(100):
+        for again in range(300):
             with suppress(httpx.TransportError):
                 # A code of WeChat's is good for one call.
                 code = {"code": f"{given['code']}-{again}"} if "code" in given else {}
