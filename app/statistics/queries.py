@@ -1,10 +1,10 @@
 """The seven figures of ``/statistics/satisfaction``, and who lives where."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.domain.identity import BLIND_ROLES, Actor
+from app.domain.identity import BLIND_ROLES, SYSTEM, Actor
 from app.domain.measures import DEFINITIONS, OF_SATISFACTION, Basis, Measure
 from app.statistics import engine, periods
 from app.statistics.dimensions import Dimension, Filters
@@ -52,7 +52,8 @@ async def satisfaction(
 
     Who sees figures only is told what ``/statistics`` tells them, promises by when they were due:
     nearly the same requests, by another instant, could be subtracted. Where no end is named, due
-    times have none either, so that the figures of all time are those by submission.
+    times have none either, so that the figures of all time are those by submission. The total of
+    all time is told to everybody: it is one figure, of which no other one can take a part away.
 
     Raises: StatisticsTooFine.
     """
@@ -75,6 +76,9 @@ async def satisfaction(
     for query in queries:
         found = await engine.figures(db, query, actor=actor, now=now)
         total |= found.total
+        if period == (None, None) and any(cell.suppressed for cell in found.total.values()):
+            everything = replace(query, group_by=())
+            total |= (await engine.figures(db, everything, actor=SYSTEM, now=now)).total
         for (key,), cells in found.groups.items():
             groups.setdefault(key, dict.fromkeys(OF_SATISFACTION, Cell(0, 0))).update(cells)
     return Satisfaction(

@@ -167,6 +167,16 @@ HIDDEN = {"num": None, "den": None, "value": None, "suppressed": True}
 BY_DUE = {"contact_on_time", "diligent", "reply_on_time"}
 
 
+async def test_the_total_of_all_time_is_told_however_few_there_are(driven, boss, auditor):
+    """In a city that has just begun: of a period the same total is not told."""
+    seen, told = await figures(boss), await figures(auditor)
+    assert told["total"] == seen["total"]
+    assert not any(figure["suppressed"] for figure in told["total"].values())
+    period = {"from": "2026-01-01", "to": "2026-12-31"}
+    told = await figures(auditor, **period)
+    assert any(figure["suppressed"] for figure in told["total"].values())
+
+
 @pytest.fixture(scope="module")
 async def many(driven, hall):
     """Six more people, all answered; half of them rate."""
