@@ -129,7 +129,7 @@ async def get_satisfaction(
     """满意度统计 over the requests submitted in the period (default: all until now).
 
     Auditors are told what ``/statistics`` tells them: promises by when they were due, and no cells
-    of fewer than five people, but for the total of all time.
+    of fewer than five people, but for the total of all time in a city that has just begun.
     """
     found = await queries.satisfaction(db, period, group_by, actor=actor, now=now)
     return views.satisfaction_view(found, group_by, views.naming(reference, grids))

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from app.domain.identity import BLIND_ROLES, SYSTEM, Actor
 from app.domain.measures import DEFINITIONS, OF_SATISFACTION, Basis, Measure
+from app.domain.working_time import SHANGHAI
 from app.statistics import engine, periods
 from app.statistics.dimensions import Dimension, Filters
 from app.statistics.engine import Cell
@@ -52,8 +53,8 @@ async def satisfaction(
 
     Who sees figures only is told what ``/statistics`` tells them, promises by when they were due:
     nearly the same requests, by another instant, could be subtracted. Where no end is named, due
-    times have none either, so that the figures of all time are those by submission. The total of
-    all time is told to everybody: it is one figure, of which no other one can take a part away.
+    times have none either, so that the figures of all time are those by submission. In a city that
+    has just begun they are told the total of all time however few are behind it (``_alone``).
 
     Raises: StatisticsTooFine.
     """
@@ -78,7 +79,9 @@ async def satisfaction(
         total |= found.total
         if period == (None, None) and any(cell.suppressed for cell in found.total.values()):
             everything = replace(query, group_by=())
-            total |= (await engine.figures(db, everything, actor=SYSTEM, now=now)).total
+            seen = await engine.figures(db, everything, actor=SYSTEM, now=now)
+            alone = await _alone(db, query, actor=actor, now=now)
+            total |= {measure: seen.total[measure] for measure in alone}
         for (key,), cells in found.groups.items():
             groups.setdefault(key, dict.fromkeys(OF_SATISFACTION, Cell(0, 0))).update(cells)
     return Satisfaction(
@@ -94,6 +97,19 @@ async def satisfaction(
 _RESIDENTS = Statement(
     "SELECT grid_code, count(*) AS people FROM registry_persons WHERE active GROUP BY grid_code"
 )
+
+
+async def _alone(db: Database, query: Query, *, actor: Actor, now: datetime) -> list[Measure]:
+    """The measures of which nothing is told of any year before the running month.
+
+    Then the total of all time is the only figure there is: no other one can be taken from it.
+    """
+    month = now.astimezone(SHANGHAI).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    before = replace(query, group_by=(Dimension.YEAR,), until=month)
+    found = await engine.figures(db, before, actor=actor, now=now)
+    years = found.groups.values()
+    return [it for it in query.measures if all(cells[it].suppressed or not cells[it].den
+                                               for cells in years)]  # fmt: skip
 
 
 async def residents(db: Database) -> dict[str, int]:

@@ -167,7 +167,9 @@ HIDDEN = {"num": None, "den": None, "value": None, "suppressed": True}
 BY_DUE = {"contact_on_time", "diligent", "reply_on_time"}
 
 
-async def test_the_total_of_all_time_is_told_however_few_there_are(driven, boss, auditor):
+async def test_in_a_city_that_has_just_begun_the_total_is_told_however_few_there_are(
+    driven, boss, auditor
+):
     """In a city that has just begun: of a period the same total is not told."""
     seen, told = await figures(boss), await figures(auditor)
     assert told["total"] == seen["total"]
@@ -224,3 +226,18 @@ async def test_an_auditor_asks_for_whole_days(driven, as_staff, role):
     period = {"from": "2026-03-02T09:00:00+08:00"}
     answer = await (await as_staff(role, number=2)).get(FIGURES, params=period)
     assert (answer.status_code, answer.json()["code"]) == (422, "statistics_too_fine")
+
+
+async def test_where_months_before_are_told_the_total_does_not_tell_the_few_of_this_one(
+    many, hall, boss, auditor
+):
+    """Else the months before, taken from all time, would leave the one who asked today."""
+    before, hall.clock.now = hall.clock.now, hall.clock.now + timedelta(days=31)
+    try:
+        await hall.submit(await hall.as_resident("首日一人"), location=point_in(GRID))
+        year_so_far = {"from": "2026-01-01", "to": "2026-03-31"}
+        assert not (await figures(auditor, **year_so_far))["total"]["received"]["suppressed"]
+        assert (await figures(auditor))["total"]["received"] == HIDDEN
+        assert (await figures(boss))["total"]["received"]["num"]
+    finally:
+        hall.clock.now = before
