@@ -88,10 +88,12 @@ class AnomalySettings(BaseModel):
     """From where on ratings and answers are listed as anomalies."""
 
     longest_period_days: int = Field(92, ge=1, le=366, description="what one query may ask for")
-    account_ratings: int = Field(5, ge=2, description="ratings by one account that are many")
-    account_within_hours: int = Field(24, ge=1, description="if they come inside this span")
-    burst_ratings: int = Field(5, ge=2, description="best ratings of one unit that are many")
-    burst_within_s: int = Field(60, ge=1, description="if nothing else comes inside this span")
+    account_ratings: int = Field(5, ge=3, description="ratings by one account that are many")
+    account_within_hours: int = Field(24, ge=1, le=24, description="if they come inside this span")
+    burst_ratings: int = Field(5, ge=3, description="best ratings of one unit that are many")
+    burst_within_s: int = Field(
+        60, ge=1, le=60, description="if nothing else comes inside this span"
+    )
     fast_reply_minutes: int = Field(
         10, ge=1, le=60, description="answers this soon after assignment"
     )

@@ -68,8 +68,10 @@ FROM requests WHERE state = 'closed'
 """
 _RATINGS = """
 INSERT INTO request_ratings
-  (request_id, cycle_no, resident_id, contacted, solved, satisfaction, reasons, text, at)
-SELECT id, 1, resident_id, true, 'solved', satisfaction, '[]', '处理得很及时', ended_at
+  (request_id, cycle_no, resident_id, contacted, solved, satisfaction, reasons, text, at,
+   unit_code, of_account, of_unit)
+SELECT id, 1, resident_id, true, 'solved', satisfaction, '[]', '处理得很及时', ended_at,
+  unit_code, 1, CASE WHEN satisfaction = 5 THEN 1 ELSE 0 END
 FROM requests WHERE state = 'closed'
 """
 _TEXT = (

@@ -28,6 +28,11 @@ ANOMALY_TEXT: dict[Anomaly, str] = {
 
 FIVE_STARS = 5
 FAST_AT_MOST = timedelta(hours=1)  # what is listed as a fast answer takes no longer, ever
+# Fewer ratings are never a crowd, and none that are further apart, whatever a city has set: how
+# many others are so near is counted when a rating is written.
+CROWD_AT_LEAST = 3
+ACCOUNT_AT_MOST = timedelta(hours=24)
+BURST_AT_MOST = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +40,10 @@ class Thresholds:
     """From where on something is listed. Settings of the city.
 
     Attributes:
-        account_ratings: ratings by one account inside ``account_within``.
-        burst_ratings: ratings of one unit inside ``burst_within``, every one of them the best.
+        account_ratings: ratings by one account inside ``account_within``; that many, at least
+            ``CROWD_AT_LEAST``, inside no more than ``ACCOUNT_AT_MOST``.
+        burst_ratings: ratings of one unit inside ``burst_within``, every one of them the best; at
+            least ``CROWD_AT_LEAST``, inside no more than ``BURST_AT_MOST``.
         fast_reply: an answer no later than this after the unit got the request, and than
             ``FAST_AT_MOST``.
     """

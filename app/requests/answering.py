@@ -1,12 +1,13 @@
 """The answer and what the resident says of it: 答复, 评价, 默认办结, 回访, 自办自结."""
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import update
 
 from app.domain import satisfaction, sla
 from app.domain.errors import FieldError, Invalid
 from app.domain.satisfaction import ReplyResult, Solved
 from app.domain.sla import Metric
 from app.domain.states import State
+from app.requests import crowds
 from app.requests.children import CallBack
 from app.requests.forms import CallBackIn, DecideIn, Form, RatingIn, ReplyIn
 from app.requests.models import CitizenRequest, Rating, Reply
@@ -108,12 +109,8 @@ async def rate(move: Move, form: RatingIn) -> Outcome:
             errors=[FieldError("/reasons", "field_required", "不满意时请选择至少一个原因")]
         )
     request = move.request
-    rating = await _rating(move.session, request)
-    rating.resident_id = move.actor.id
-    rating.contacted, rating.solved = form.contacted, form.solved
-    rating.satisfaction = form.satisfaction
-    rating.reasons, rating.text = list(form.reasons), form.text
-    rating.at = move.now
+    await _write_beside_call_back(move, form)
+    await crowds.write(move.session, request, form, resident_id=move.actor.id, now=move.now)
     request.satisfaction, request.solved = form.satisfaction, form.solved
     request.said_contacted = form.contacted
     move.end(Metric.RATE)
@@ -133,20 +130,24 @@ async def rate(move: Move, form: RatingIn) -> Outcome:
     )
 
 
+async def _write_beside_call_back(move: Move, form: RatingIn) -> None:
+    """Who was called already is compared by what they write now."""
+    request = move.request
+    if request.called_back_at is None:
+        return
+    await move.session.execute(
+        update(CallBack)
+        .where(CallBack.request_id == request.id, CallBack.cycle_no == request.cycle_no)
+        .values(written=form.satisfaction, written_solved=form.solved, written_by=move.actor.id)
+    )
+
+
 def _after_word(request: CitizenRequest, word: int, solved: Solved) -> State:
     """Where the resident's word leads. Once it was looked at again, only asking opens it anew."""
     looked_at = request.reviewed_by is not None
     return satisfaction.after_rating(
         satisfaction=word, solved=solved, cycle_no=max(request.cycle_no, 2 if looked_at else 1)
     )
-
-
-async def _rating(session: AsyncSession, request: CitizenRequest) -> Rating:
-    rating = await session.get(Rating, (request.id, request.cycle_no))
-    if rating is None:
-        rating = Rating(request_id=request.id, cycle_no=request.cycle_no)
-        session.add(rating)
-    return rating
 
 
 async def auto_close(move: Move, _form: Form) -> Outcome:
@@ -159,6 +160,7 @@ async def call_back(move: Move, form: CallBackIn) -> Outcome:
     request = move.request
     if form.reached and (form.satisfaction is None or form.solved is None):
         raise ReasonMissing("已联系上的回访请填写是否解决和满意度。")
+    rating = await move.session.get(Rating, (request.id, request.cycle_no))
     move.session.add(
         CallBack(
             request_id=request.id,
@@ -170,6 +172,10 @@ async def call_back(move: Move, form: CallBackIn) -> Outcome:
             text=form.text,
             by=move.actor.id,
             at=move.now,
+            unit_code=request.unit_code,
+            written=rating.satisfaction if rating else None,
+            written_solved=rating.solved if rating else None,
+            written_by=rating.resident_id if rating else None,
         )
     )
     request.called_back_at = move.now

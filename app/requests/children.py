@@ -13,6 +13,9 @@ from app.domain.satisfaction import Solved
 from app.domain.sla import Metric
 from app.store.base import Base, new_id
 
+# Both were asked of one cycle, in writing and when called; queries that say the same use its index.
+ANSWERED_BOTH_WAYS = "reached AND satisfaction IS NOT NULL AND written IS NOT NULL"
+
 
 class CoTask(Base):
     """协办: another unit does a part. Its own small machine is ``domain.cotasks``."""
@@ -92,10 +95,35 @@ class Order(Base):
 
 
 class CallBack(Base):
-    """回访: what the resident said when asked by somebody outside the unit."""
+    """回访: what the resident said when asked by somebody outside the unit.
+
+    Beside it stands what is compared with it: the unit that had the request then, and the
+    resident's own rating of the same cycle, whichever of the two came first and as it is now.
+    """
 
     __tablename__ = "request_call_backs"
-    __table_args__ = (Index("ix_request_call_backs_at", "at"),)
+    __table_args__ = (
+        CheckConstraint(
+            "num_nulls(written, written_solved, written_by) IN (0, 3)", name="written_whole"
+        ),
+        Index("ix_request_call_backs_at", "at"),
+        Index(
+            "ix_request_call_backs_denied",
+            "at",
+            postgresql_include=["request_id", "cycle_no", "unit_code"],
+            postgresql_where=sql("contacted IS FALSE"),
+        ),
+        # Whoever compares the two answers reads this alone.
+        Index(
+            "ix_request_call_backs_pairs",
+            "at",
+            postgresql_include=[
+                "request_id", "cycle_no", "unit_code", "written", "satisfaction",
+                "written_solved", "solved", "written_by",
+            ],
+            postgresql_where=sql(ANSWERED_BOTH_WAYS),
+        ),
+    )  # fmt: skip
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), index=True)
@@ -107,6 +135,10 @@ class CallBack(Base):
     text: Mapped[str | None] = mapped_column(Text)
     by: Mapped[UUID]
     at: Mapped[datetime]
+    unit_code: Mapped[str | None] = mapped_column(String(40))  # None: settled by the grid
+    written: Mapped[int | None] = mapped_column(SmallInteger)  # the rating's satisfaction
+    written_solved: Mapped[Solved | None]
+    written_by: Mapped[UUID | None]
 
 
 class DueMove(Base):

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.domain.anomalies import FAST_AT_MOST
+from app.domain.anomalies import CROWD_AT_LEAST, FAST_AT_MOST
 from app.domain.matters import Channel, ContactMethod, ContactResult, Kind
 from app.domain.numbering import BLOCK
 from app.domain.satisfaction import ReplyResult, Solved
@@ -37,6 +37,10 @@ SERIALS_PER_BLOCK = BLOCK
 GridCode = String(17, collation="C")
 # What alone can be a fast answer (``domain.anomalies``); queries that say the same use its index.
 ANSWERED_SOON = f"took <= interval '{FAST_AT_MOST.total_seconds():.0f} s'"
+# What alone can be in a crowd of ratings, by an account or of a unit.
+CROWD_BY_ACCOUNT = f"of_account >= {CROWD_AT_LEAST}"
+CROWD_OF_UNIT = f"of_unit >= {CROWD_AT_LEAST}"
+CONTACT_DENIED = "NOT contacted"
 
 
 class CitizenRequest(Base):
@@ -175,6 +179,7 @@ class RequestEvent(Base):
     __table_args__ = (
         Index(
             "ix_request_events_watched",
+            "action",
             "at",
             postgresql_where=sql("action IN ('withdraw', 'correct')"),
         ),
@@ -256,7 +261,7 @@ class Reply(Base):
 
     __tablename__ = "request_replies"
     __table_args__ = (
-        Index("ix_request_replies_soon", "sent_at", postgresql_where=sql(ANSWERED_SOON)),
+        Index("ix_request_replies_soon", "sent_at", "took", postgresql_where=sql(ANSWERED_SOON)),
     )
 
     request_id: Mapped[UUID] = mapped_column(ForeignKey("requests.id"), primary_key=True)
@@ -275,16 +280,38 @@ class Reply(Base):
 
 
 class Rating(Base):
-    """What the resident says of one cycle."""
+    """What the resident says of one cycle.
+
+    Beside it stands what was known when it was last written (``requests.crowds``): who had
+    answered, and how many ratings were near, this one among them.
+    """
 
     __tablename__ = "request_ratings"
     __table_args__ = (
         CheckConstraint("satisfaction BETWEEN 1 AND 5", name="one_to_five"),
-        # Whoever looks for ratings close together reads this alone.
+        # Those near one another.
+        Index("ix_request_ratings_account", "resident_id", "at"),
+        Index("ix_request_ratings_unit", "unit_code", "at"),
+        # Those that a finding may begin with: few, however many ratings there are.
         Index(
-            "ix_request_ratings_at",
+            "ix_request_ratings_by_account",
             "at",
-            postgresql_include=["request_id", "cycle_no", "resident_id", "satisfaction"],
+            "resident_id",
+            "of_account",
+            postgresql_where=sql(CROWD_BY_ACCOUNT),
+        ),
+        Index(
+            "ix_request_ratings_of_unit",
+            "at",
+            "unit_code",
+            "of_unit",
+            postgresql_where=sql(CROWD_OF_UNIT),
+        ),
+        Index(
+            "ix_request_ratings_denied",
+            "at",
+            postgresql_include=["request_id", "cycle_no", "unit_code"],
+            postgresql_where=sql(CONTACT_DENIED),
         ),
     )
 
@@ -297,3 +324,6 @@ class Rating(Base):
     reasons: Mapped[list[str]]
     text: Mapped[str | None] = mapped_column(Text)
     at: Mapped[datetime]
+    unit_code: Mapped[str | None] = mapped_column(String(40))  # None: settled by the grid
+    of_account: Mapped[int]  # by the same account, ``ACCOUNT_AT_MOST`` away
+    of_unit: Mapped[int]  # best ones of the same unit, ``BURST_AT_MOST`` away; else 0

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
-from functools import lru_cache
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -22,6 +21,7 @@ from app.domain.identity import BLIND_ROLES, Actor
 from app.domain.sampling import Agreement
 from app.domain.satisfaction import is_satisfied
 from app.domain.suppression import LEAST
+from app.requests.children import ANSWERED_BOTH_WAYS
 from app.satisfaction.queries import campaign
 from app.store.session import Database, Statement
 
@@ -73,67 +73,85 @@ class Told:
     units: Mapping[str | None, Compared] | None
 
 
-# The unit is the one that answered in the cycle that was asked about: the history says it.
-_PAIRS = """
-SELECT step.unit_code, rating.satisfaction AS written, called.satisfaction AS said,
-  rating.solved AS written_solved, called.solved AS said_solved, rating.resident_id,
-  {counted} AS counted, {atom} AS atom
-FROM request_call_backs AS called
-JOIN request_ratings AS rating
-  ON rating.request_id = called.request_id AND rating.cycle_no = called.cycle_no
-LEFT JOIN LATERAL (
-  SELECT unit_code FROM request_events AS event
-  WHERE event.request_id = called.request_id AND event.action = 'call_back'
-    AND event.at = called.at ORDER BY event.version DESC LIMIT 1
-) AS step ON true
-WHERE called.reached AND called.satisfaction IS NOT NULL AND {where}
-"""
-_OF_CAMPAIGN = """EXISTS (SELECT FROM call_back_draws AS lot WHERE lot.campaign_id = :campaign_id
-    AND lot.request_id = called.request_id AND lot.cycle_no = called.cycle_no)"""
-_IN_PERIOD = "called.at >= :since AND called.at < :until"
-_MONTH = "date_trunc('month', called.at AT TIME ZONE 'Asia/Shanghai')"
-# From the first to the last month in which somebody answered who is counted.
-_ITS_MONTHS = f"""
-  SELECT min({_MONTH}) AT TIME ZONE 'Asia/Shanghai' AS since,
-    (max({_MONTH}) + interval '1 month') AT TIME ZONE 'Asia/Shanghai' AS until
-  FROM call_back_draws AS lot
-  JOIN request_call_backs AS called USING (request_id, cycle_no)
-  JOIN request_ratings AS rating USING (request_id, cycle_no)
-  WHERE lot.campaign_id = :campaign_id AND called.reached AND called.satisfaction IS NOT NULL
-"""  # noqa: S608 - put together from names of this file
-_IN_ITS_MONTHS = f"""called.at >= (SELECT since FROM ({_ITS_MONTHS}) AS months)
-  AND called.at < (SELECT until FROM ({_ITS_MONTHS}) AS months)"""  # noqa: S608
-
-
-def _counted(pairs: str) -> str:
-    return f"""
-SELECT unit_code, written, said, written_solved, said_solved, count(*) AS n
-FROM {pairs} AS pairs WHERE counted GROUP BY 1, 2, 3, 4, 5
-"""  # noqa: S608 - put together from names of this file
-
-
-@lru_cache
-def _statement(where: str) -> Statement:
-    return Statement(_counted(f"({_PAIRS.format(counted='true', atom='NULL', where=where)})"))
-
-
-@lru_cache
-def _veiled_statement(counted: str, atom: str, where: str) -> Statement:
-    """As ``_statement``, and with each row whether the total and the units must not be told: of one
-    state of the data, so that nobody comes between the two."""
-    pairs = _PAIRS.format(counted=counted, atom=atom, where=where)
-    return Statement(f"""
-WITH pairs AS MATERIALIZED ({pairs}),
-small AS (
-  SELECT coalesce(bool_or(whole), false) AS total_small, count(*) > 0 AS units_small
-  FROM (
-    SELECT grouping(unit_code) = 1 AS whole FROM pairs
-    GROUP BY GROUPING SETS ((counted, atom), (counted, atom, unit_code))
-    HAVING count(DISTINCT resident_id) < {LEAST:d}
-  ) AS cells
+# Of call-backs alone: each has the unit, and what was written, beside what was said. So an index
+# holds all of it (``requests.children``), and neither ratings nor histories are read.
+_ANSWERS = "unit_code, written, said, written_solved, said_solved"
+_PAIRS = f"""
+SELECT called.at, unit_code, written, satisfaction AS said, written_solved, solved AS said_solved,
+  written_by, {{counted}} AS counted
+FROM request_call_backs AS called {{drawn}} WHERE {ANSWERED_BOTH_WAYS}
+"""  # noqa: S608 - a condition of the models
+_ALL = _PAIRS.format(counted="true", drawn="")
+_DRAWN = """{how} JOIN (
+  SELECT request_id, cycle_no FROM call_back_draws WHERE campaign_id = :campaign_id
+) AS drawn USING (request_id, cycle_no)"""
+_OF_CAMPAIGN = _PAIRS.format(counted="true", drawn=_DRAWN.format(how=""))
+_IN_IT_OR_NOT = _PAIRS.format(
+    counted="drawn.request_id IS NOT NULL", drawn=_DRAWN.format(how="LEFT")
 )
-SELECT counted.*, small.* FROM ({_counted("pairs")}) AS counted CROSS JOIN small
+
+
+def _told(pairs: str) -> Statement:
+    return Statement(f"""
+SELECT {_ANSWERS}, count(*) AS n FROM ({pairs}) AS pairs GROUP BY {_ANSWERS}
 """)  # noqa: S608 - put together from names of this file
+
+
+_PERIOD = _told(f"{_ALL} AND called.at >= :since AND called.at < :until")
+_CAMPAIGN = _told(_OF_CAMPAIGN)
+
+# Stretches of time, put together of months, that are looked at each by itself: of a period every
+# month in which somebody answered may be, of a campaign all from its first to its last.
+_LOCAL = "AT TIME ZONE 'Asia/Shanghai'"
+_MONTHS = f"""
+SELECT month {_LOCAL} AS begins, (month + interval '1 month') {_LOCAL} AS ends
+FROM (SELECT min(at) AS first, max(at) AS last FROM ({_ALL}) AS pairs) AS known,
+  generate_series(
+    date_trunc('month', greatest(first, :since::timestamptz) {_LOCAL}),
+    least(last, :until::timestamptz - interval '1 us') {_LOCAL}, interval '1 month') AS month
+WHERE first IS NOT NULL
+"""  # noqa: S608 - put together from names of this file
+_ITS_MONTHS = f"""
+SELECT date_trunc('month', min(at) {_LOCAL}) {_LOCAL} AS begins,
+  (date_trunc('month', max(at) {_LOCAL}) + interval '1 month') {_LOCAL} AS ends
+FROM ({_OF_CAMPAIGN}) AS pairs
+"""  # noqa: S608 - put together from names of this file
+
+
+def _veiled(stretches: str, pairs: str) -> Statement:
+    """As ``_told``, and with each row whether the total and the units must not be told: of one
+    state of the data, so that nobody comes between the two.
+
+    People are counted by bits first, of which there are never more than people; where those are too
+    few, though there are pairs enough, by themselves.
+    """
+    within = f"({pairs} AND called.at >= its.begins AND called.at < its.ends) AS pairs"
+    return Statement(f"""
+WITH stretches AS MATERIALIZED ({stretches}), sums AS MATERIALIZED (
+  SELECT its.*, sum.* FROM stretches AS its CROSS JOIN LATERAL (
+    SELECT counted, {_ANSWERS}, count(*) AS n,
+      bit_or(1::bigint << (uuid_hash(written_by) & 63)) AS people
+    FROM {within} GROUP BY counted, {_ANSWERS}
+  ) AS sum
+), few AS (
+  SELECT begins, ends, counted, unit_code, grouping(unit_code) = 1 AS whole, sum(n) AS n
+  FROM sums GROUP BY GROUPING SETS ((begins, ends, counted), (begins, ends, counted, unit_code))
+  HAVING bit_count(bit_or(people)::bit(64)) < {LEAST:d}
+), small AS (
+  SELECT coalesce(bool_or(whole), false) AS total_small, count(*) > 0 AS units_small
+  FROM few AS its
+  WHERE CASE WHEN n < {LEAST:d} THEN true ELSE {LEAST:d} > (
+    SELECT count(DISTINCT written_by) FROM {within}
+    WHERE pairs.counted = its.counted
+      AND (whole OR pairs.unit_code IS NOT DISTINCT FROM its.unit_code)) END
+)
+SELECT {_ANSWERS}, sum(n)::bigint AS n, total_small, units_small
+FROM sums CROSS JOIN small WHERE counted GROUP BY {_ANSWERS}, total_small, units_small
+""")  # noqa: S608 - put together from names of this file
+
+
+_VEILED_PERIOD = _veiled(_MONTHS, _ALL)
+_VEILED_CAMPAIGN = _veiled(_ITS_MONTHS, _IN_IT_OR_NOT)
 
 
 async def agreement(
@@ -152,15 +170,13 @@ async def agreement(
     blind = actor.role in BLIND_ROLES
     if campaign_id is not None:
         await campaign(db, campaign_id)
-        veiled = _veiled_statement(_OF_CAMPAIGN, "NULL", _IN_ITS_MONTHS)
-        statement = veiled if blind else _statement(_OF_CAMPAIGN)
-        rows = await db.rows(statement, campaign_id=campaign_id)
+        rows = await db.rows(_VEILED_CAMPAIGN if blind else _CAMPAIGN, campaign_id=campaign_id)
+    elif not blind:
+        rows = await db.rows(_PERIOD, since=since or _BEGINNING, until=until or _END)
+    elif _begins_a_month(since) and _begins_a_month(until):
+        rows = await db.rows(_VEILED_PERIOD, since=since, until=until)
     else:
-        if blind and not (_begins_a_month(since) and _begins_a_month(until)):
-            raise AgreementTooFine
-        veiled = _veiled_statement("true", _MONTH, _IN_PERIOD)
-        statement = veiled if blind else _statement(_IN_PERIOD)
-        rows = await db.rows(statement, since=since or _BEGINNING, until=until or _END)
+        raise AgreementTooFine
     total, units = Compared(), dict[str | None, Compared]()
     for row in rows:
         total.add(row)

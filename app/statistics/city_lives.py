@@ -302,7 +302,7 @@ class Life(Telling):
         reasons = "[]" if good else f'["{NOT_GOOD[int(chance() * 5)]}"]'
         said = RATED[self.drawn.bits % 3] if good and chance() < 0.3 else NULL
         self.rows.rating(
-            self.id, self.cycle, (resident, contacted, solved, word), reasons, said, at
+            self.id, self.cycle, (resident, contacted, solved, word), reasons, said, at, self.unit
         )
         self.request.update(satisfaction=word, solved=solved, said_contacted=contacted)
         return at
@@ -310,9 +310,10 @@ class Life(Telling):
     def _asked(self, replied: int, resident: str | None, *, alone: bool) -> int:
         """回访: somebody outside the unit asks; ``alone``: and nothing else was said."""
         until: int = self.request["rate_until"]
-        closed = replied
+        closed, written = replied, None
         if not alone:
             closed = self._rated(replied, resident or "", good=True)
+            written = self.request["satisfaction"], self.request["solved"], resident or ""
         asked = min(self.due.office(closed, 600 + self.chance() * 14 * _HOUR),
                     closed + 20 * DAY_S)  # fmt: skip
         if alone:
@@ -326,7 +327,8 @@ class Life(Telling):
                    facts=f'{{"source": "call_back", "reached": {"true" if reached else "false"}, '
                          f'"satisfaction": {word if reached else "null"},'
                          f' "cycle_no": 1}}')  # fmt: skip
-        self.rows.call_back(self.id, self.cycle, (word, solved) if reached else None, boss, asked)
+        self.rows.call_back(self.id, self.cycle, (word, solved) if reached else None, boss, asked,
+                            self.unit, written)  # fmt: skip
         self.request["called_back_at"] = asked
         if alone:
             self.request.update(satisfaction=word, solved=solved, said_contacted=True)

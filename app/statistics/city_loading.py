@@ -32,6 +32,7 @@ from app.domain.audit_chain import chain_of
 from app.domain.errors import Conflict, Invalid
 from app.domain.identity import SYSTEM
 from app.reference.queries import Reference
+from app.requests import crowds
 from app.statistics import city_lives, city_year, rollup_making
 from app.statistics.city_deadlines import Deadlines
 from app.statistics.city_rows import COLUMNS, JOB, Rows
@@ -249,6 +250,9 @@ async def load(
         await driver.execute(ours.get(row["indexname"], row["again"]), timeout=_PATIENCE_S)
     for row in keys:
         await driver.execute(row["again"], timeout=_PATIENCE_S)
+    begin, over = (datetime(y, 1, 1, tzinfo=ground.calendar.zone)
+                   for y in (year.year, year.year + 1))  # fmt: skip
+    await crowds.count_again(session, since=begin, until=over + city_year.OVER_AFTER)
     [made] = [
         row for row in await driver.fetch(DIGESTS, timeout=_PATIENCE_S) if row["year"] == year.year
     ]

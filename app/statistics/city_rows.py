@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
+from app.domain.anomalies import FIVE_STARS
+
 NULL = "\\N"
 SYSTEM_ID = "00000000-0000-0000-0000-000000000000"
 JOB = "seed_year"
@@ -37,14 +39,16 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "request_replies": ("request_id", "cycle_no", "public_reply", "factual", "solved",
                         "result_type", "by", "at", "sent_at", "took"),
     "request_ratings": ("request_id", "cycle_no", "resident_id", "contacted", "solved",
-                        "satisfaction", "reasons", "text", "at"),
+                        "satisfaction", "reasons", "text", "at", "unit_code", "of_account",
+                        "of_unit"),
     "request_extensions": ("id", "request_id", "cycle_no", "working_days", "reason", "note",
                            "asked_by", "asked_at", "decided_by", "decided_at", "granted",
                            "due_before", "due_after"),
     "request_orders": ("id", "request_id", "level", "text", "ordered_by", "ordered_at",
                        "answer_due_at", "answer", "answered_by", "answered_at"),
     "request_call_backs": ("id", "request_id", "cycle_no", "reached", "contacted", "solved",
-                           "satisfaction", "by", "at"),
+                           "satisfaction", "by", "at", "unit_code", "written", "written_solved",
+                           "written_by"),
 }  # fmt: skip
 _CLOCK = [
     f"{second // 3_600:02d}:{second // 60 % 60:02d}:{second % 60:02d}+00"
@@ -152,12 +156,15 @@ class Rows:
         )
 
     def rating(self, request_id: str, cycle: int, said: tuple[str, bool, str, int], reasons: str,
-               text: str, at: int) -> None:  # fmt: skip
-        """``said``: by whom, whether anybody spoke with them, how far solved, how satisfied."""
+               text: str, at: int, unit: str | None) -> None:  # fmt: skip
+        """``said``: by whom, whether anybody spoke with them, how far solved, how satisfied.
+
+        Of those near it, itself is counted; the others when all are loaded (``requests.crowds``).
+        """
         resident, contacted, solved, word = said
         self.lines["request_ratings"].append(
             f"{request_id}\t{cycle}\t{resident}\t{_truth(contacted)}\t{solved}\t{word}\t{reasons}\t{text}\t"
-            f"{self.at(at)}\n"
+            f"{self.at(at)}\t{unit or NULL}\t1\t{int(word == FIVE_STARS and unit is not None)}\n"
         )
 
     def extension(self, request_id: str, cycle: int, days: int, asked_by: str, asked: int,
@@ -178,12 +185,16 @@ class Rows:
         )
 
     def call_back(self, request_id: str, cycle: int, said: tuple[int, str] | None, by: str,
-                  at: int) -> None:  # fmt: skip
+                  at: int, unit: str | None, written: tuple[int, str, str] | None,
+                  ) -> None:  # fmt: skip
+        """``written``: of the rating how satisfied, how far solved, and by whom."""
         word, solved = said or (NULL, NULL)
+        own_word, own_solved, resident = written or (NULL, NULL, NULL)
         contacted = NULL if said is None else "t"
         self.lines["request_call_backs"].append(
             f"{self._id(request_id)}\t{request_id}\t{cycle}\t{_truth(said is not None)}\t"
-            f"{contacted}\t{solved}\t{word}\t{by}\t{self.at(at)}\n"
+            f"{contacted}\t{solved}\t{word}\t{by}\t{self.at(at)}\t{unit or NULL}\t"
+            f"{own_word}\t{own_solved}\t{resident}\n"
         )
 
 

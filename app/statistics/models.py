@@ -161,15 +161,24 @@ class Sum(Base):
     people: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-# Out of line as it is, a part of a vector is read without the rest; packed, only as a whole.
-for _column in ("buckets", "codes", "counts", "people"):
-    event.listen(
-        Sum.__table__,
-        "after_create",
-        DDL(  # type: ignore[no-untyped-call]
-            f"ALTER TABLE statistics_sums ALTER COLUMN {_column} SET STORAGE EXTERNAL"
-        ),
-    )
+class Cohort(Base):
+    """What each request of a cohort counts for, as columns: see ``statistics.cohorts``.
+
+    Attributes:
+        first: the local day of submission.
+        holds_until: then time itself changes what one of them counts for; None: never.
+        apart: who is excluded from some figure. What is said of them here is not so.
+        columns: one after the other, each of ``requests`` values.
+    """
+
+    __tablename__ = "statistics_cohorts"
+
+    first: Mapped[date] = mapped_column(primary_key=True)
+    computed_at: Mapped[datetime]
+    holds_until: Mapped[datetime | None]
+    requests: Mapped[int]
+    apart: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    columns: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class SumKey(Base):
@@ -192,3 +201,18 @@ class SumState(Base):
     one: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     definitions: Mapped[str] = mapped_column(String(64))
     checked_at: Mapped[datetime]
+
+
+# Out of line as it is, a part of a vector is read without the rest; packed, only as a whole.
+for _table, _columns in (
+    (Sum, ("buckets", "codes", "counts", "people")),
+    (Cohort, ("columns",)),
+):
+    for _column in _columns:
+        event.listen(
+            _table.__table__,
+            "after_create",
+            DDL(  # type: ignore[no-untyped-call]
+                f"ALTER TABLE {_table.__tablename__} ALTER COLUMN {_column} SET STORAGE EXTERNAL"
+            ),
+        )

@@ -186,6 +186,10 @@ _OF_REQUESTS: dict[str, str] = {
     "one call-back a cycle, of what was sampled": _copied(
         "request_call_backs", id="gen_random_uuid()"
     ),
+    "a call-back has the rating of its cycle beside it, and the unit of its step": """
+        UPDATE request_call_backs SET unit_code = 'nobody'""",
+    "a rating has the unit of its step beside it, and is counted itself": """
+        UPDATE request_ratings SET unit_code = 'nobody'""",
     "nobody is told of a rung twice": _told_twice("ClockFired"),
     "nobody is told of a submission twice": _told_twice("RequestSubmitted"),
     "nobody is told of more steps than were taken": _told_twice("RequestMoved"),

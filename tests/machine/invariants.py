@@ -314,6 +314,21 @@ INVARIANTS: dict[str, str] = {
     "one call-back a cycle, of what was sampled": """
         SELECT request_id, count(*)::text FROM request_call_backs
         GROUP BY request_id, cycle_no HAVING count(*) > 1""",
+    "a call-back has the rating of its cycle beside it, and the unit of its step": """
+        SELECT called.request_id, called.at::text FROM request_call_backs AS called
+        LEFT JOIN request_ratings AS rating USING (request_id, cycle_no)
+        WHERE (called.written, called.written_solved, called.written_by)
+            IS DISTINCT FROM (rating.satisfaction, rating.solved, rating.resident_id)
+          OR called.unit_code IS DISTINCT FROM (SELECT event.unit_code
+            FROM request_events AS event WHERE event.request_id = called.request_id
+              AND action = 'call_back' AND event.at = called.at ORDER BY version DESC LIMIT 1)""",
+    "a rating has the unit of its step beside it, and is counted itself": """
+        SELECT request_id, at::text FROM request_ratings AS rating
+        WHERE unit_code IS DISTINCT FROM (SELECT event.unit_code FROM request_events AS event
+            WHERE event.request_id = rating.request_id AND action = 'rate'
+              AND event.at = rating.at ORDER BY version DESC LIMIT 1)
+          OR of_account < 1
+          OR (of_unit > 0) IS DISTINCT FROM (satisfaction = 5 AND unit_code IS NOT NULL)""",
     # --- telling ---------------------------------------------------------------------------------
     "nobody is told of a rung twice": """
         SELECT request_id, min(title) FROM inbox_messages WHERE event = 'ClockFired'

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from app.requests import crowds
 from tests.city import CHINA, OTHER_UNIT, UNIT
 from tests.requests.doing import GOOD, working
 
@@ -224,7 +225,8 @@ WHERE one.id = :id
 """)
 _RATINGS = text("""
 INSERT INTO request_ratings (request_id, cycle_no, resident_id, contacted, solved, satisfaction,
-  reasons, at) VALUES (:id, 1, :who, true, 'solved', :stars, '[]', :at)
+  reasons, at, unit_code, of_account, of_unit)
+VALUES (:id, 1, :who, true, 'solved', :stars, '[]', :at, :unit, 1, 0)
 """)
 
 
@@ -277,8 +279,10 @@ async def test_bursts_are_the_same_as_looking_at_every_span(db, submit, listed, 
     async with db.transaction() as session:
         await session.execute(_COPIES, {"id": template, "copies": json.dumps(copies)})
         await session.execute(
-            _RATINGS, [{name: it[name] for name in ("id", "who", "stars", "at")} for it in rows]
+            _RATINGS,
+            [{name: it[name] for name in ("id", "who", "stars", "at", "unit")} for it in rows],
         )
+        await crowds.count_again(session, since=day, until=day + timedelta(days=1))
     today = day.date().isoformat()
     spans = bursts(rows, "unit", timedelta(minutes=1), 5, 5)
     assert spans

@@ -1,5 +1,6 @@
 """A made-up year: exact totals, always the same, and nothing that a real one could not be."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -136,6 +137,22 @@ async def test_every_way_through_the_workflow_is_gone_by_somebody(
         "contact", "request_extension", "decide_extension", "urge", "supervise", "reply", "settle",
         "rate", "auto_close", "call_back", "decide_reopen", "withdraw", "archive",
     }  # fmt: skip
+
+
+async def test_a_rating_has_beside_it_how_many_came_near_it(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch("SELECT * FROM request_ratings")
+    of_account: dict[Any, list[Any]] = defaultdict(list)
+    of_unit: dict[Any, list[Any]] = defaultdict(list)
+    for row in rows:
+        of_account[row["resident_id"]].append(row["at"])
+        if row["satisfaction"] == 5:
+            of_unit[row["unit_code"]].append(row["at"])
+    for row in rows:
+        at, best = row["at"], row["satisfaction"] == 5 and row["unit_code"] is not None
+        days = [it for it in of_account[row["resident_id"]] if at - timedelta(days=1) <= it <= at]
+        minutes = [it for it in of_unit[row["unit_code"]] if at - timedelta(minutes=1) <= it <= at]
+        assert (row["of_account"], row["of_unit"]) == (len(days), len(minutes) if best else 0)
+    assert sum(row["of_account"] > 1 for row in rows) > 20
 
 
 async def test_the_audit_is_whole_and_misses_a_made_up_step_that_was_altered(
