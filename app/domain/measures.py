@@ -6,11 +6,12 @@ in the denominator nor anywhere else are told as ``excluded``. Source: KPI formu
 on the domain; the statistics paragraph of the workflow page; registry version below.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from math import sqrt
+
+import numpy
 
 DEFINITION_VERSION = "2026.4"
 
@@ -269,18 +270,34 @@ def ratio(num: float, den: float) -> float | None:
 
 
 def wilson(num: float, den: int) -> tuple[float, float] | None:
-    """The 95 % interval of a share by Wilson's score; None where nothing was counted.
+    """The 95 % interval of a share by Wilson's score; None where nothing was counted."""
+    [low], [high] = wilsons([num], [den])
+    return None if low is None or high is None else (low, high)
+
+
+def wilsons(
+    nums: Sequence[float], dens: Sequence[int]
+) -> tuple[list[float | None], list[float | None]]:
+    """The 95 % intervals of many shares by Wilson's score, as their lower and their upper ends;
+    None where nothing was counted.
 
     Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209. It stays within [0, 1] and does not
     collapse at 0 and 1, as the plain normal interval does.
     """
-    if den <= 0:
-        return None
-    share, squared = num / den, _Z * _Z / den
+    num, den = numpy.array(nums, dtype=float), numpy.array(dens, dtype=float)
+    counted = den > 0
+    of = numpy.where(counted, den, 1.0)
+    share, squared = num / of, _Z * _Z / of
     middle = share + squared / 2
-    spread = _Z * sqrt(share * (1 - share) / den + squared / (4 * den))
+    spread = _Z * numpy.sqrt(share * (1 - share) / of + squared / (4 * of))
     low, high = (middle - spread) / (1 + squared), (middle + spread) / (1 + squared)
-    return (0.0 if num == 0 else max(low, 0.0), 1.0 if num == den else min(high, 1.0))
+    low = numpy.where(num == 0, 0.0, numpy.maximum(low, 0.0))
+    high = numpy.where(num == den, 1.0, numpy.minimum(high, 1.0))
+    there = counted.tolist()
+    return (
+        [it if is_there else None for it, is_there in zip(low.tolist(), there, strict=True)],
+        [it if is_there else None for it, is_there in zip(high.tolist(), there, strict=True)],
+    )
 
 
 def composite(values: Mapping[Measure, float | None], weights: Weights) -> float | None:

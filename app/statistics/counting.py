@@ -8,13 +8,14 @@ from app.domain.measures import Basis, Measure, Weights
 from app.statistics.dimensions import JOIN_UNITS, Dimension, key_sql, values_of, where_sql
 from app.statistics.predicates import COUNTED, OFFICE_TENTHS, PERCENTILE, TENTHS
 from app.statistics.questions import (
+    Column,
     Keys,
     Part,
     Query,
     Tallies,
     Tally,
+    by_key,
     conditions_of,
-    in_order,
     parts_of,
 )
 from app.store.session import Database, Statement
@@ -45,7 +46,20 @@ async def tallies(
             tenths = next(middles) if measure in PERCENTILE else None
             middle = None if tenths is None else tenths / TENTHS
             into[measure] = Tally(row["cohort"], den, num, half, middle)
-    return in_order(found.items())
+    keys_in_order = sorted(found, key=lambda keys: (len(keys), *map(by_key, keys)))
+    nobody = Tally(0, 0, 0)
+    return Tallies(
+        keys_in_order,
+        {
+            measure: Column(
+                *map(
+                    list,
+                    zip(*(found[it].get(measure, nobody) for it in keys_in_order), strict=True),
+                )
+            )
+            for measure in wanted
+        },
+    )
 
 
 @lru_cache(maxsize=512)

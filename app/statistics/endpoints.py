@@ -33,7 +33,12 @@ from app.web.strict_json import StrictRoute
 router = APIRouter(prefix="/api/v1/statistics", tags=["statistics"], route_class=StrictRoute)
 
 Reader = Annotated[Actor, Depends(permit(Permission.STATISTICS_READ))]
+MOST_FIGURES = 20_000  # of one answer: other people's requests wait while it is written
 _MANY = frozenset({"measure", "group_by"})
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
 
 
 def _query(asked: StatisticsIn, now: datetime) -> Query:
@@ -63,17 +68,19 @@ async def get_statistics(
     grids: Grids,
     reference: ReferenceData,
     asked: Annotated[FiguresIn, Depends(Asked(FiguresIn, many=_MANY))],
-) -> dict[str, Any]:
+) -> Response:
     """统计查询: any measures, by up to two dimensions, over any period (default: all until now).
 
     ``compare``: with the period before, or the same a year before. ``ranked``: the place of each
     group; samples under 30 have none. Cells of fewer than five people are not told to auditors.
+    One answer has at most 20,000 figures; an export has as many as there are.
     """
     query = _query(asked, now)
     people = None
     if Measure.PER_1000 in query.measures:
         people = await queries.residents(db)
-    found = await engine.figures(db, query, actor=actor, now=now, people=people)
+    most = MOST_FIGURES if asked.compare is None else MOST_FIGURES // 2
+    found = await engine.figures(db, query, actor=actor, now=now, people=people, most=most)
     if asked.ranked:
         found = engine.with_ranks(found)
     earlier = None
@@ -81,9 +88,9 @@ async def get_statistics(
         years = 1 if asked.compare is Comparison.YEAR else 0
         since, until = periods.before(query.since, query.until, query.group_by, years=years)
         past = questions.over(query, since, until)
-        counted = await engine.figures(db, past, actor=actor, now=now, people=people)
+        counted = await engine.figures(db, past, actor=actor, now=now, people=people, most=most)
         earlier = (past, counted)
-    return views.figures_view(query, found, earlier, views.naming(reference, grids))
+    return _json(views.figures_view(query, found, earlier, views.naming(reference, grids)))
 
 
 @router.get("/requests", response_model=MembersOut)
@@ -125,14 +132,14 @@ async def get_satisfaction(
     grids: Grids,
     reference: ReferenceData,
     group_by: GroupBy = GroupBy.NONE,
-) -> dict[str, Any]:
+) -> Response:
     """满意度统计 over the requests submitted in the period (default: all until now).
 
     Auditors are told what ``/statistics`` tells them: promises by when they were due, and no cells
     of fewer than five people, but for the total of all time in a city that has just begun.
     """
     found = await queries.satisfaction(db, period, group_by, actor=actor, now=now)
-    return views.satisfaction_view(found, group_by, views.naming(reference, grids))
+    return _json(views.satisfaction_view(found, group_by, views.naming(reference, grids)))
 
 
 @router.get("/definitions", response_model=DefinitionsOut)

@@ -5,18 +5,22 @@ themselves (``counting``). ``statistics.members`` opens a cell to the requests b
 their statements together from the same fixed pieces (``predicates``, ``dimensions``).
 """
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import repeat
+from operator import sub
 from typing import NamedTuple
 
 from app.domain import measures
+from app.domain.errors import Invalid
 from app.domain.identity import BLIND_ROLES, Actor
 from app.domain.measures import DEFINITIONS, SMALL_SAMPLE, Measure, Unit, Weights
 from app.statistics import counting, rollups, sheets, small_cells
 from app.statistics.dimensions import PLACE_DIGITS
-from app.statistics.questions import Keys, Query, Tallies, Tally
+from app.statistics.questions import Column, Keys, Query, Tallies
 from app.statistics.tallying import tallies_of
 from app.store.session import Database
 
@@ -37,7 +41,12 @@ class Cell(NamedTuple):
 
 
 HIDDEN = Cell(suppressed=True)
-_NOBODY = Tally(0, 0, 0)
+
+
+class TooManyFigures(Invalid):
+    """一次查询的数字太多，请减少指标或分组、缩小范围，或改用导出。"""
+
+    code = "too_many_figures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +66,27 @@ async def figures(
     now: datetime,
     people: Mapping[str, int] | None = None,
     weights: Weights = measures.CURRENT_WEIGHTS,
+    most: int | None = None,
 ) -> Figures:
     """Return every cell that was asked for.
 
     Args:
         people: residents by grid code; None where nobody has counted them.
+        most: how many cells may be asked for; None: whoever asks has the time.
 
     Raises:
         StatisticsTooFine: what is asked is finer than this actor may ask.
+        TooManyFigures
     """
     veil, found = await look(db, query, actor=actor, now=now, weights=weights)
-    telling = _Telling(query, veil, _Residents(people or {}), weights)
-    by_keys = {keys: telling.cells(keys, counts) for keys, counts in found.items()}
+    if most is not None and (asked := len(found.keys) * len(query.measures)) > most:
+        raise TooManyFigures(figures=asked, most=most)
+    told = _told(query, veil, found, _Residents(people or {}), weights)
     depth = len(query.group_by)
     return Figures(
-        total=by_keys.get((), telling.cells((), {})),
-        subtotals={keys: it for keys, it in by_keys.items() if 0 < len(keys) < depth},
-        groups={keys: it for keys, it in by_keys.items() if 0 < len(keys) == depth},
+        total=told[()],
+        subtotals={keys: it for keys, it in told.items() if 0 < len(keys) < depth},
+        groups={keys: it for keys, it in told.items() if 0 < len(keys) == depth},
     )
 
 
@@ -103,49 +116,60 @@ async def look(
     return small_cells.veil_of(sheet, counted, now=now), tallies_of(sheet, query, weights)
 
 
-class _Telling:
-    """What was counted, as cells."""
+def _told(
+    query: Query,
+    veil: small_cells.Veil | None,
+    found: Tallies,
+    residents: "_Residents",
+    weights: Weights,
+) -> dict[Keys, dict[Measure, Cell]]:
+    """What was counted, as cells, but for what is hidden: measure by measure, then row by row."""
+    columns: dict[Measure, Iterable[Cell]] = {}
+    hidden = veil.hidden_of(found.keys) if veil is not None else {}
+    for measure, column in found.columns.items():
+        people = None
+        if DEFINITIONS[measure].unit is Unit.PER_1000:
+            people = [residents.of(query, keys) for keys in found.keys]
+        cells = _cells(DEFINITIONS[measure].unit, column, people, weights)
+        columns[measure] = map(_unless, hidden[measure], cells) if measure in hidden else cells
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if Measure.COMPOSITE in query.measures:
+        for row in rows:
+            row[Measure.COMPOSITE] = _composite(row, weights)
+        rows = [{measure: row[measure] for measure in query.measures} for row in rows]
+    return dict(zip(found.keys, rows, strict=True))
 
-    def __init__(
-        self,
-        query: Query,
-        veil: small_cells.Veil | None,
-        residents: "_Residents",
-        weights: Weights,
-    ) -> None:
-        self._query, self._veil, self._residents = query, veil, residents
-        self._weights = weights
-        self._counted = [(it, DEFINITIONS[it].unit) for it in query.counted(weights)]
 
-    def cells(self, keys: Keys, counts: Mapping[Measure, Tally]) -> dict[Measure, Cell]:
-        away = self._veil.hidden_of(keys) if self._veil is not None else ()
-        cells = {
-            measure: HIDDEN
-            if measure in away
-            else self._cell(unit, counts.get(measure, _NOBODY), keys)
-            for measure, unit in self._counted
-        }
-        if Measure.COMPOSITE in self._query.measures:
-            cells[Measure.COMPOSITE] = _composite(cells, self._weights)
-            return {measure: cells[measure] for measure in self._query.measures}
-        return cells
+def _unless(away: bool, cell: Cell) -> Cell:
+    return HIDDEN if away else cell
 
-    def _cell(self, unit: Unit, tally: Tally, keys: Keys) -> Cell:
-        cohort, den, counted, half, middle = tally
-        excluded, small = cohort - den, den < SMALL_SAMPLE
-        num: float = counted - half * (1 - self._weights.partly_solved) if half else counted
-        match unit:
-            case Unit.RATIO:
-                low, high = measures.wilson(num, den) or (None, None)
-                return Cell(num, den, num / den if den else None, low, high, excluded, small)
-            case Unit.COUNT:
-                return Cell(num, den, float(num), None, None, excluded, small)
-            case Unit.HOURS:
-                return Cell(num, den, middle, None, None, excluded, small)
-            case _:
-                people = self._residents.of(self._query, keys)
-                value = measures.ratio(num * 1000, people)
-                return Cell(num, people or None, value, None, None, excluded, small)
+
+def _cells(
+    unit: Unit, column: Column, people: Sequence[int] | None, weights: Weights
+) -> Iterator[Cell]:
+    cohorts, dens, counted, halves, middles = column
+    nums: Sequence[float] = counted
+    if any(halves):
+        less = 1 - weights.partly_solved
+        nums = [
+            num - half * less if half else num for num, half in zip(counted, halves, strict=True)
+        ]
+    excluded, small = map(sub, cohorts, dens), (den < SMALL_SAMPLE for den in dens)
+    nothing: Iterable[None] = repeat(None)
+    match unit:
+        case Unit.RATIO:
+            shares = map(measures.ratio, nums, dens)
+            lows, highs = measures.wilsons(nums, dens)
+            return map(Cell, nums, dens, shares, lows, highs, excluded, small)
+        case Unit.COUNT:
+            return map(Cell, nums, dens, map(float, nums), nothing, nothing, excluded, small)
+        case Unit.HOURS:
+            return map(Cell, nums, dens, middles, nothing, nothing, excluded, small)
+        case _:
+            living = people or []
+            values = (measures.ratio(num * 1000, it) for num, it in zip(nums, living, strict=True))
+            among = (it or None for it in living)
+            return map(Cell, nums, among, values, nothing, nothing, excluded, small)
 
 
 def _composite(cells: Mapping[Measure, Cell], weights: Weights) -> Cell:
@@ -190,16 +214,17 @@ def ranked(
     """
     places: dict[Keys, dict[Measure, Cell]] = {keys: dict(cells) for keys, cells in groups.items()}
     for measure in next(iter(groups.values()), {}):
+        falls = DEFINITIONS[measure].falls
         values = {
-            keys: value
+            keys: value if falls else -value
             for keys, cells in groups.items()
             if None not in keys
             and not (cells[measure].suppressed or cells[measure].small_sample)
             and (value := cells[measure].value) is not None
         }
-        falls = DEFINITIONS[measure].falls
+        best_first = sorted(values.values())
         for keys, value in values.items():
-            better = sum(it < value if falls else it > value for it in values.values())
+            better = bisect_left(best_first, value)
             places[keys][measure] = places[keys][measure]._replace(rank=better + 1)
     return places
 

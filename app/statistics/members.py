@@ -114,10 +114,10 @@ async def members(
     veil, total = None, None
     if rollups.covers(query):
         veil, found = await engine.look(db, query, actor=actor, now=now)
-        total = _number(found.get(group, {}).get(measure, Tally(0, 0, 0)), part)
+        total = _number(found.of(group, measure), part)
     elif actor.role in BLIND_ROLES:
         veil = await small_cells.veil(db, query, now=now)
-    if veil is not None and veil.hides(measure, dict(zip(query.group_by, group, strict=False))):
+    if veil is not None and veil.hides(measure, group):
         return Page([], None, None)
     asked = (
         measure,

@@ -24,6 +24,16 @@ _CLOCK = """LEFT JOIN request_clocks AS {name} ON {name}.request_id = requests.i
     AND {name}.cycle_no = requests.cycle_no AND {name}.metric = '{metric}'"""
 _ACCEPT = _CLOCK.format(name="accept", metric=Metric.ACCEPT)
 _REPLY = _CLOCK.format(name="reply", metric=Metric.REPLY)
+# The same for few requests: one by one, where the planner, who cannot know how few, reads all.
+_LOOKED_UP = """LEFT JOIN LATERAL (SELECT * FROM request_clocks AS clock
+    WHERE clock.request_id = requests.id AND clock.cycle_no = requests.cycle_no
+      AND clock.metric = '{metric}' LIMIT 1) AS {name} ON true"""
+LOOKED_UP: Mapping[str, str] = MappingProxyType(
+    {
+        _ACCEPT: _LOOKED_UP.format(name="accept", metric=Metric.ACCEPT),
+        _REPLY: _LOOKED_UP.format(name="reply", metric=Metric.REPLY),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,16 @@
 """The seven figures of ``/statistics/satisfaction``, and who lives where."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from app.domain.identity import BLIND_ROLES, SYSTEM, Actor
 from app.domain.measures import DEFINITIONS, OF_SATISFACTION, Basis, Measure
 from app.domain.working_time import SHANGHAI
 from app.statistics import engine, periods
 from app.statistics.dimensions import Dimension, Filters
-from app.statistics.engine import Cell
-from app.statistics.questions import Query
+from app.statistics.questions import Keys, Query, by_key
 from app.statistics.schemas import GroupBy
 from app.store.session import Database, Statement
 
@@ -27,6 +27,18 @@ _BY_DUE = tuple(it for it in OF_SATISFACTION if DEFINITIONS[it].basis is Basis.D
 _BY_SUBMISSION = tuple(it for it in OF_SATISFACTION if it not in _BY_DUE)
 
 
+class Said(NamedTuple):
+    """A figure, or that it is not told."""
+
+    num: int
+    den: int
+    suppressed: bool = False
+
+
+NOT_TOLD = Said(0, 0, suppressed=True)
+_NOBODY = dict.fromkeys(OF_SATISFACTION, Said(0, 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Satisfaction:
     """The figures of [since, until), in total and by the key of each group.
@@ -37,8 +49,8 @@ class Satisfaction:
     since: datetime
     until: datetime
     basis: Mapping[Measure, Basis]
-    total: Mapping[Measure, Cell]
-    groups: Mapping[str | None, Mapping[Measure, Cell]]
+    total: Mapping[Measure, Said]
+    groups: Mapping[str | None, Mapping[Measure, Said]]
 
 
 async def satisfaction(
@@ -61,36 +73,55 @@ async def satisfaction(
     by = _DIMENSION[group_by]
     if actor.role in BLIND_ROLES:
         since, until = periods.meant(*period, now)
-        due_until = periods.END if period[1] is None else until
-        queries = [
-            Query(_BY_SUBMISSION, by, Filters(), since, until),
-            Query(_BY_DUE, by, Filters(), since, due_until),
-        ]
+        queries = [Query(OF_SATISFACTION, by, Filters(), since, until)]
+        if period[1] is None:
+            queries = [
+                Query(_BY_SUBMISSION, by, Filters(), since, until),
+                Query(_BY_DUE, by, Filters(), since, periods.END),
+            ]
     else:
         since = period[0] or periods.BEGINNING
         until = period[1] or max(now + timedelta(seconds=1), since)
         # Nothing was submitted after now, and sums tell whole days.
         end = periods.meant(*period, now)[1] if period[1] is None else until
         queries = [Query(OF_SATISFACTION, by, Filters(), since, end, Basis.SUBMITTED)]
-    total: dict[Measure, Cell] = {}
-    groups: dict[str | None, dict[Measure, Cell]] = {}
+    every: dict[Keys, Mapping[Measure, Said]] = {}
     for query in queries:
-        found = await engine.figures(db, query, actor=actor, now=now)
-        total |= found.total
-        if period == (None, None) and any(cell.suppressed for cell in found.total.values()):
-            everything = replace(query, group_by=())
-            seen = await engine.figures(db, everything, actor=SYSTEM, now=now)
+        found = await _said(db, query, actor=actor, now=now)
+        total = found[()]
+        if period == (None, None) and any(figure.suppressed for figure in total.values()):
+            seen = await _said(db, replace(query, group_by=()), actor=SYSTEM, now=now)
             alone = await _alone(db, query, actor=actor, now=now)
-            total |= {measure: seen.total[measure] for measure in alone}
-        for (key,), cells in found.groups.items():
-            groups.setdefault(key, dict.fromkeys(OF_SATISFACTION, Cell(0, 0))).update(cells)
+            found[()] = {**total, **{measure: seen[()][measure] for measure in alone}}
+        for keys, figures in found.items():
+            every[keys] = {**every.get(keys, _NOBODY), **figures}
+    total = every.pop(())
     return Satisfaction(
         since=since,
         until=until,
         basis={it: query.basis_of(it) for query in queries for it in query.measures},
         total=total,
-        groups=dict(sorted(groups.items(), key=lambda it: (it[0] is None, it[0] or ""))),
+        groups={key: every[(key,)] for key in sorted((key for (key,) in every), key=by_key)},
     )
+
+
+async def _said(
+    db: Database, query: Query, *, actor: Actor, now: datetime
+) -> dict[Keys, Mapping[Measure, Said]]:
+    """Without intervals and ranks: there are tens of thousands of them."""
+    veil, found = await engine.look(db, query, actor=actor, now=now)
+    hidden = veil.hidden_of(found.keys) if veil is not None else {}
+    columns = []
+    for measure, column in found.columns.items():
+        figures: Iterable[Said] = map(Said, column.num, column.den)
+        if measure in hidden:
+            pairs = zip(hidden[measure], figures, strict=True)
+            figures = [NOT_TOLD if away else figure for away, figure in pairs]
+        columns.append(figures)
+    rows = zip(*columns, strict=True)
+    measures = list(found.columns)
+    told = (dict(zip(measures, row, strict=True)) for row in rows)
+    return dict(zip(found.keys, told, strict=True))
 
 
 # Of the register (人地房): who is known to live there now.
@@ -106,10 +137,13 @@ async def _alone(db: Database, query: Query, *, actor: Actor, now: datetime) -> 
     """
     month = now.astimezone(SHANGHAI).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     before = replace(query, group_by=(Dimension.YEAR,), until=month)
-    found = await engine.figures(db, before, actor=actor, now=now)
-    years = found.groups.values()
-    return [it for it in query.measures if all(cells[it].suppressed or not cells[it].den
-                                               for cells in years)]  # fmt: skip
+    found = await _said(db, before, actor=actor, now=now)
+    del found[()]
+    return [
+        it
+        for it in query.measures
+        if all(year[it].suppressed or not year[it].den for year in found.values())
+    ]
 
 
 async def residents(db: Database) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """What is asked, and what was counted for it: the words that every way of counting shares. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -79,7 +79,7 @@ def parts_of(wanted: Sequence[Measure], basis: Basis | None) -> tuple[Part, ...]
     return tuple(Part(instant, tuple(them)) for instant, them in by_instant.items())
 
 
-class Tally(NamedTuple):  # thousands are made for a table: a frozen dataclass costs four times that
+class Tally(NamedTuple):
     """What was counted of one measure in one group. ``half`` is the part of ``num`` that is only
     partly solved; ``middle`` is in hours of office time."""
 
@@ -90,12 +90,36 @@ class Tally(NamedTuple):  # thousands are made for a table: a frozen dataclass c
     middle: float | None = None
 
 
-Tallies = dict[Keys, dict[Measure, Tally]]  # the total under (), groups under their keys
+class Column(NamedTuple):
+    """The tallies of one measure in many groups: what ``Tally`` has, for each of them."""
+
+    cohort: Sequence[int]
+    den: Sequence[int]
+    num: Sequence[int]
+    half: Sequence[int]
+    middle: Sequence[float | None]
 
 
-def in_order(found: Iterable[tuple[Keys, dict[Measure, Tally]]]) -> Tallies:
-    """By level, then by key."""
-    return dict(sorted(found, key=lambda it: (len(it[0]), *map(by_key, it[0]))))
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """What was counted: of the total, then of the groups, by level and by key.
+
+    Attributes:
+        keys: of the total (), of each group its own; of all who have a request for any measure.
+        columns: by measure, in the order of ``keys``. Tables have tens of thousands of figures: in
+            columns they are counted and told ten at a time for what an object each would cost.
+    """
+
+    keys: Sequence[Keys]
+    columns: Mapping[Measure, Column]
+
+    def of(self, keys: Keys, measure: Measure) -> Tally:
+        """One figure; nobody is behind that of a group which is not there."""
+        if keys not in self.keys:
+            return Tally(0, 0, 0)
+        at = self.keys.index(keys)
+        cohort, den, num, half, middle = self.columns[measure]
+        return Tally(cohort[at], den[at], num[at], half[at], middle[at])
 
 
 def by_key(key: str | None) -> tuple[bool, str]:

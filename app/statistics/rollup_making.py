@@ -6,28 +6,25 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.domain.working_time import SHANGHAI
-from app.statistics.folding import NEVER, UNTIMED, Requests, fold, requests_of
+from app.statistics.cells import number_of
+from app.statistics.cohorts import COLUMNS, JOIN_KEYS, NEXT_DUE, TOGETHER, Requests
+from app.statistics.folding import fold
 from app.statistics.models import Span, Sum
-from app.statistics.predicates import OFFICE_TENTHS, PLAIN
-from app.statistics.spans import EPOCH, OVERLAP, TOUCHED
+from app.statistics.predicates import UNEXCLUDED
+from app.statistics.spans import OVERLAP, STALE, TOUCHED
 from app.statistics.sums import (
     CODES,
-    CONDITIONS,
     DAY,
     DEFINED,
-    INSTANTS,
     JOINS,
     MONTH,
-    PERSON,
-    SETTLED,
     SUBMITTED,
-    TENTHS,
-    TIMED_DEN,
     local_day,
 )
 
@@ -35,7 +32,7 @@ from app.statistics.sums import (
 MOST_DAYS, MOST_MONTHS = 31, 1
 _RUN = 5  # days that are read together
 _SCRUB_AFTER = timedelta(hours=6)  # then a span is made anew for no reason, one each turn
-_LIVE_SHARE = 0.2  # more than so many: counting the requests themselves is no slower
+_LIVE_SHARE = 0.05  # more than so many: its cohorts tell it sooner than sums
 _LOCK = 0x726F6C6C  # "roll"
 
 Made = tuple[str, date]  # which span: its kind and its first day
@@ -47,35 +44,18 @@ def bound(sql: str) -> Any:
 
 
 _INSIDE = "requests.submitted_at >= :begins AND requests.submitted_at < :ends"
-
-
-def _columns() -> Iterator[tuple[str, str]]:
-    yield "cohort", f"int4send({local_day(SUBMITTED)} - DATE '{EPOCH}')"
-    for at, instant in enumerate(INSTANTS):
-        day = f"{local_day(instant)} - DATE '{EPOCH}'"
-        yield f"day_{at}", f"int4send(coalesce({day}, {NEVER}))"
-    for code in CODES:
-        yield f"code_{code}", f"int4send(key_{code}.number)"
-    timed = f"{PLAIN[TIMED_DEN]} AND requests.office_s IS NOT NULL"
-    yield f"code_{TENTHS}", f"int4send(CASE WHEN {timed} THEN {OFFICE_TENTHS} ELSE {UNTIMED} END)"
-    bits = " | ".join(f"(({it})::int::bigint << {at})" for at, it in enumerate(CONDITIONS))
-    yield "mask", f"int8send({bits})"
-    yield "person", f"int4send({PERSON}::int)"
-
-
-# Every settled request, each column put together as bytes: numbers need no reading one by one.
-_READ = bound(f"""
-SELECT {", ".join(f"string_agg({sql}, '') AS {name}" for name, sql in _columns())}
-FROM requests {JOINS}
-{
-    " ".join(
-        f"JOIN statistics_keys AS key_{code} ON key_{code}.code = '{code}'"
-        f" AND key_{code}.key = coalesce({sql}, '')"
-        for code, sql in CODES.items()
-    )
-}
-WHERE {_INSIDE} AND {SETTLED}
+_KEEP_COHORTS = bound(f"""
+INSERT INTO statistics_cohorts (first, computed_at, holds_until, requests, apart, columns)
+SELECT {local_day(SUBMITTED)}, :now::timestamptz, min({NEXT_DUE}), count(*),
+  coalesce(array_agg(requests.id) FILTER (WHERE NOT {UNEXCLUDED}), '{{}}'),
+  {TOGETHER}
+FROM requests {JOINS} {JOIN_KEYS} WHERE {_INSIDE} GROUP BY 1
 """)  # noqa: S608
+_DROP_COHORTS = text("DELETE FROM statistics_cohorts WHERE first >= :first AND first < :past")
+_COHORTS = text("""
+SELECT first, requests, columns FROM statistics_cohorts
+WHERE first >= :first AND first < :past ORDER BY first
+""")
 _NUMBER_KEYS = bound(f"""
 INSERT INTO statistics_keys (number, code, key)
 SELECT (SELECT coalesce(max(number), 0) FROM statistics_keys)
@@ -87,11 +67,6 @@ FROM (
 ) AS found
 WHERE NOT EXISTS (SELECT FROM statistics_keys AS known
   WHERE known.code = found.code AND known.key = found.key)
-""")  # noqa: S608
-_LIVE = bound(f"""
-SELECT {local_day(SUBMITTED)} AS cohort, count(*) AS every,
-  array_agg(requests.id) FILTER (WHERE NOT {SETTLED}) AS live
-FROM requests WHERE {_INSIDE} GROUP BY 1
 """)  # noqa: S608
 _TRY_LOCK = text(f"SELECT pg_try_advisory_xact_lock({_LOCK})")
 # Folding a large month takes its time, and meanwhile nothing is said to the database.
@@ -105,7 +80,9 @@ INSERT INTO statistics_state (one, definitions, checked_at) VALUES (1, :definiti
 ON CONFLICT (one) DO UPDATE
 SET definitions = EXCLUDED.definitions, checked_at = EXCLUDED.checked_at
 """)
-_ANALYZE = text("ANALYZE statistics_spans, statistics_sums, statistics_keys, statistics_state")
+_ANALYZE = text("""
+ANALYZE statistics_spans, statistics_sums, statistics_cohorts, statistics_keys, statistics_state
+""")
 _DROP_SUMS = text("DELETE FROM statistics_sums WHERE span = :span AND first = :first")
 _DROP_SPAN = text("DELETE FROM statistics_spans WHERE span = :span AND first = :first")
 _FORGET_SUMS = text("""
@@ -114,16 +91,19 @@ WHERE (sums.span, sums.first) = (kept.span, kept.first)
   AND kept.first <= :last AND kept.past > :first
 """)
 _FORGET_SPANS = text("DELETE FROM statistics_spans WHERE first <= :last AND past > :first")
-# Left alone for long enough since: before, making them anew would not make them clean.
+_FORGET_COHORTS = text("DELETE FROM statistics_cohorts WHERE first BETWEEN :first AND :last")
+# Left alone for long enough since: before, making them anew would not make them clean. And days
+# that hold no longer.
 _STALE = bound(f"""
-SELECT kept.span, kept.first FROM statistics_spans AS kept JOIN (
-  SELECT '{DAY}' AS span, cohort AS first, at FROM ({TOUCHED}) AS by_day
-  UNION ALL SELECT '{MONTH}', date_trunc('month', cohort::timestamp)::date, max(at)
-  FROM ({TOUCHED}) AS by_month GROUP BY 2
-) AS touched USING (span, first)
-WHERE touched.at >= kept.computed_at - :overlap::interval
-  AND touched.at <= :now::timestamptz - :overlap::interval
-ORDER BY kept.first
+WITH touched AS MATERIALIZED ({TOUCHED}), stale AS MATERIALIZED ({STALE}), kept AS (
+  SELECT span, first, computed_at FROM statistics_spans
+  UNION ALL SELECT '{DAY}', first, computed_at FROM statistics_cohorts
+)
+SELECT span, first FROM kept JOIN stale USING (span, first)
+WHERE stale.at >= kept.computed_at - :overlap::interval
+  AND stale.at <= :now::timestamptz - :overlap::interval
+UNION SELECT '{DAY}', first FROM statistics_cohorts WHERE holds_until < :now::timestamptz
+ORDER BY first
 """)  # noqa: S608
 _MISSING = bound("""
 SELECT step.first::date AS first FROM generate_series(
@@ -160,7 +140,7 @@ async def refresh(session: AsyncSession, *, now: datetime) -> int:
     room = {DAY: MOST_DAYS, MONTH: MOST_MONTHS}
     making = await _some(session, stale, room)
     today = now.astimezone(SHANGHAI).date()
-    last = {DAY: today - timedelta(days=1), MONTH: _month_before(today)}
+    last = {DAY: today, MONTH: _month_before(today)}
     for span, most in room.items():
         missing = {"span": span, "last": last[span], "most": most}
         making += [(span, first) for first in await session.scalars(_MISSING, missing)]
@@ -192,12 +172,15 @@ async def forget(session: AsyncSession, first: date, last: date) -> None:
     ends = {"first": first, "last": last}
     await session.execute(_FORGET_SUMS, ends)
     await session.execute(_FORGET_SPANS, ends)
+    await session.execute(_FORGET_COHORTS, ends)
 
 
 async def _drop(session: AsyncSession, made: Made) -> None:
     which = {"span": made[0], "first": made[1]}
     await session.execute(_DROP_SUMS, which)
     await session.execute(_DROP_SPAN, which)
+    if made[0] == DAY:
+        await session.execute(_DROP_COHORTS, {"first": made[1], "past": _past(made)})
 
 
 def _month_before(day: date) -> date:
@@ -235,31 +218,44 @@ def _runs(spans: set[Made]) -> Iterator[tuple[date, date, list[Made]]]:
 async def _make(session: AsyncSession, spans: set[Made], *, now: datetime) -> None:
     """Make spans of one month anew."""
     for first, past, run in _runs(spans):
-        within = {**midnights(first, past), "now": now}
-        found = {row.cohort: row for row in await session.execute(_LIVE, within)}
-        await session.execute(_NUMBER_KEYS, midnights(first, past))
-        requests: Requests | None = None
         for made in run:
             await _drop(session, made)
-            cohorts = [row for day, row in found.items() if made[1] <= day < _past(made)]
-            live = [it for row in cohorts for it in row.live or ()]
-            ready = len(live) <= max(sum(row.every for row in cohorts) * _LIVE_SHARE, 2)
+        requests = await _columns(session, first, past, now)
+        for made in run:
+            part = requests.of_days(made[1], _past(made))
+            live = part.ids[~part.settled].tolist()
+            ready = len(live) <= max(len(part) * _LIVE_SHARE, 2)
             note = {"span": made[0], "first": made[1], "past": _past(made), "computed_at": now}
-            await session.execute(insert(Span), {**note, "ready": ready, "live": live * ready})
-            if ready and cohorts:
-                requests = requests or await _read(session, first, past, now)
-                await _keep(session, made, requests.of_days(made[1], _past(made)))
+            ids = [UUID(bytes=it) for it in live] if ready else []
+            await session.execute(insert(Span), {**note, "ready": ready, "live": ids})
+            if ready and len(part):
+                await _keep(session, made, part.where(part.settled))
 
 
-async def _read(session: AsyncSession, first: date, past: date, now: datetime) -> Requests:
-    """Some days at once: no statement is long."""
-    rows, begin = [], first
+async def _columns(session: AsyncSession, first: date, past: date, now: datetime) -> Requests:
+    """Make the cohorts of some days anew, and read them. A few at once: no statement is long."""
+    await session.execute(_NUMBER_KEYS, midnights(first, past))
+    days = {"first": first, "past": past}
+    await session.execute(_DROP_COHORTS, days)
+    begin = first
     while begin < past:
         end = min(begin + timedelta(days=_RUN), past)
-        row = (await session.execute(_READ, {**midnights(begin, end), "now": now})).mappings().one()
-        rows.append(dict(row))
+        await session.execute(_KEEP_COHORTS, {**midnights(begin, end), "now": now})
         begin = end
-    return await asyncio.to_thread(requests_of, rows)
+    rows = (await session.execute(_COHORTS, days)).all()
+    return await asyncio.to_thread(_read, rows)
+
+
+def _read(rows: Sequence[Any]) -> Requests:
+    pieces = {
+        it.name: b"".join(
+            row.columns[it.offset * row.requests : (it.offset + it.width) * row.requests]
+            for row in rows
+        )
+        for it in COLUMNS.values()
+    }
+    days = [number_of(row.first) for row in rows]
+    return Requests.read(days, [row.requests for row in rows], pieces)
 
 
 async def _keep(session: AsyncSession, made: Made, requests: Requests) -> None:

@@ -1,4 +1,5 @@
-"""The proof that sums are right: every number of every clean span, counted again by the database.
+"""The proof that sums are right: every number of every clean span, counted again by the database,
+and every column of every cohort of which nobody was touched.
 
 Tests ask for it after every module that leaves requests behind.
 """
@@ -10,13 +11,15 @@ import numpy
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.statistics.cohorts import JOIN_KEYS, TOGETHER
 from app.statistics.predicates import OFFICE_TENTHS
 from app.statistics.rollup_making import bound
-from app.statistics.spans import CLEAN, EPOCH, OVERLAP
+from app.statistics.spans import CLEAN, OVERLAP, TOUCHED
 from app.statistics.sums import (
     CODES,
     DAY,
     DEFINED,
+    EPOCH,
     JOINS,
     MONTH,
     PERSON,
@@ -37,6 +40,17 @@ _KEPT = text("""
 SELECT first, low, cells, buckets, codes, counts, people FROM statistics_sums
 WHERE facet = :facet AND instant = :instant AND span = :span
 """)
+_COHORTS = f"""
+WITH touched AS MATERIALIZED ({TOUCHED})
+SELECT kept.first FROM statistics_cohorts AS kept JOIN (
+  SELECT kept.first, {TOGETHER} AS columns
+  FROM requests {JOINS} {JOIN_KEYS} JOIN statistics_cohorts AS kept
+    ON kept.first = {local_day(SUBMITTED)} GROUP BY kept.first
+) AS made USING (first)
+WHERE kept.columns <> made.columns AND NOT EXISTS (SELECT FROM touched
+  WHERE cohort = kept.first AND at >= kept.computed_at - :overlap::interval)
+ORDER BY kept.first"""  # noqa: S608
+_OTHER_COHORTS = bound(_COHORTS.replace(":now::timestamptz", "kept.computed_at"))
 _WORDS = text("SELECT number, key FROM statistics_keys")
 
 
@@ -45,7 +59,8 @@ async def differences(session: AsyncSession) -> list[str]:
     given = {"overlap": OVERLAP, "definitions": DEFINED}
     clean = {(row.span, row.first) for row in await session.execute(_CLEAN, given)}
     words = {row.number: row.key for row in await session.execute(_WORDS)}
-    wrong = []
+    others = await session.scalars(_OTHER_COHORTS, {"overlap": OVERLAP})
+    wrong = [f"the cohort of {first}" for first in others]
     for span in (DAY, MONTH):
         firsts = {first for kind, first in clean if kind == span}
         for one in SUMS.values():

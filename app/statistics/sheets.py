@@ -8,25 +8,16 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from app.statistics.cells import Cells, first_of_month, number_of
+from app.statistics.cohorts import Requests, needed
 from app.statistics.predicates import PLAIN
-from app.statistics.spans import KINDS, OVERLAP, WORDS, plain, reading
+from app.statistics.spans import COHORTS, KINDS, OVERLAP, WORDS, plain, reading
 from app.statistics.sums import DAY, DEFINED, MONTH, SUBMITTED, TENTHS, Sum
 from app.store.session import Columns, Database
 
-Ints = NDArray[numpy.int32]
-People = NDArray[numpy.uint64]
 Stretch = tuple[date, date]  # [first, past)
 Words = tuple[str | None, ...]  # the keys of one code by their numbers
 Kinds = tuple[tuple[str, str], ...]  # units and their kinds
-_EPOCH = date(1970, 1, 1).toordinal()
-
-
-def number_of(day: date) -> int:
-    return day.toordinal() - _EPOCH
-
-
-def day_of(number: int) -> date:
-    return date.fromordinal(number + _EPOCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +30,6 @@ class Windows:
     @property
     def grains(self) -> tuple[str, ...]:
         return (*((MONTH,) if self.months else ()), *((DAY,) if self.days else ()))
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """Columns of cells. ``buckets``: the day, or the first of the month, in days since 1970;
-    ``codes``: numbers in ``Sheet.words``; one array for each condition, and each denominator."""
-
-    buckets: Ints
-    codes: tuple[Ints, ...]
-    counts: Mapping[str, Ints]
-    people: Mapping[str, People]
-
-    def where(self, chosen: NDArray[numpy.bool_]) -> "Cells":
-        return Cells(
-            self.buckets[chosen],
-            tuple(it[chosen] for it in self.codes),
-            {name: it[chosen] for name, it in self.counts.items()},
-            {name: it[chosen] for name, it in self.people.items()},
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +65,12 @@ def _sheet(wanted: Sequence[Sum], windows: Windows, rows: Sequence[Columns]) -> 
                 _name(words, row["found_buckets"], row["k0"], row["k1"])
         elif row["sum"] == KINDS:
             kinds = tuple(zip(row["k0"] or (), row["k1"] or (), strict=True))
+        elif row["sum"] == COHORTS:
+            requests = _one_by_one(wanted, row)
+            within = windows.months if row["grain"] == MONTH else windows.days
+            for number, one in enumerate(wanted):
+                if some := requests.cells(one, row["grain"]):
+                    pieces[number].append(_inside(some, within))
         else:
             one = wanted[row["sum"]]
             monthly = row["grain"] == MONTH
@@ -135,9 +113,13 @@ def _kept(one: Sum, row: Columns, monthly: bool) -> Cells | None:
     )
 
 
-def first_of_month(days: Ints) -> Ints:
-    months = days.astype("datetime64[D]").astype("datetime64[M]")
-    return months.astype("datetime64[D]").astype(numpy.int32)
+def _one_by_one(wanted: Sequence[Sum], row: Columns) -> Requests:
+    """The requests of cohorts, but for those that are among what was found."""
+    columns = needed(wanted)
+    bytes_of = row["codes"] if row["lows"] else [b""] * len(columns)
+    pieces = {column.name: piece for column, piece in zip(columns, bytes_of, strict=True)}
+    requests = Requests.read(row["lows"] or (), row["sizes"] or (), pieces)
+    return requests.without(row["buckets"] or b"")
 
 
 def _found(one: Sum, row: Columns, words: dict[str, list[str | None]]) -> Cells | None:

@@ -7,41 +7,20 @@ same cell agree whether it may be told. See ``docs/decisions/0014-small-cells.md
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
-
-import numpy
-from numpy.typing import NDArray
 
 from app.domain.errors import Invalid
 from app.domain.measures import DEFINITIONS, Measure
-from app.domain.suppression import Cell, Flags, Path, Paths, Table
+from app.domain.suppression import Cell, Path
 from app.statistics import rollups
-from app.statistics.dimensions import (
-    HIERARCHY,
-    LEVELS,
-    PLACE_DIGITS,
-    Dimension,
-    Hierarchy,
-    level_key,
-)
+from app.statistics.dimensions import HIERARCHY, LEVELS, PLACE_DIGITS, Dimension, Hierarchy
 from app.statistics.periods import ZONE
 from app.statistics.predicates import COUNTED
 from app.statistics.questions import Keys, Part, Query, parts_of
-from app.statistics.sheets import (
-    Cells,
-    Ints,
-    Kinds,
-    People,
-    Sheet,
-    Windows,
-    Words,
-    number_of,
-    read,
-)
+from app.statistics.sheets import Sheet, Windows, read
 from app.statistics.sums import Facet, Sum, facet_of
+from app.statistics.support import Levels, Period, levels_of, month_number, support_of
 from app.store.session import Database
 
 _MOST_HIERARCHIES = 2
@@ -63,68 +42,93 @@ class Veil:
     def __init__(
         self,
         query: Query,
-        levels: Mapping[Hierarchy, "_Levels"],
+        levels: Mapping[Hierarchy, Levels],
         seen: Mapping[Hierarchy, Collection[Path]],
         by_measure: Mapping[Measure, frozenset[Cell]],
     ) -> None:
         self.by_measure = by_measure
-        self._group_by, self._seen = query.group_by, seen
-        self._cuts = query.filters.narrowed()
-        named = {*query.group_by, *self._cuts}
         self._steps = {
-            hierarchy: [(level, them.by_key) for level in them.shown if level in named]
+            hierarchy: _Steps(query, hierarchy, them, seen[hierarchy])
             for hierarchy, them in levels.items()
         }
-        self._timed = any(HIERARCHY[it] is Hierarchy.TIME for it in query.group_by)
-        self._known: dict[object, frozenset[Measure]] = {}
         # Measures with the same people behind them are hidden together.
         self._alike: dict[frozenset[Cell], list[Measure]] = defaultdict(list)
         for measure, away in by_measure.items():
             self._alike[away].append(measure)
 
-    def hidden_of(self, keys: Keys) -> Collection[Measure]:
-        """The measures that are hidden in a cell: the query's filters, these keys of its groups."""
-        told = dict(zip(self._group_by, keys, strict=False))
-        if not self._timed:
-            return self._hidden(told)
-        place = tuple(it for it in told.items() if HIERARCHY[it[0]] is not Hierarchy.TIME)
-        known = self._known.get(place)
-        if known is None:
-            known = self._known[place] = frozenset(self._hidden(told))
-        return known
-
-    def hides(self, measure: Measure, keys: Mapping[Dimension, str | None]) -> bool:
-        """Whether one measure is."""
-        return measure in self._hidden(keys)
-
-    def _hidden(self, keys: Mapping[Dimension, str | None]) -> Collection[Measure]:
-        cell = self._cell(keys)
-        if cell is None:
-            return self.by_measure.keys()
-        found: list[Measure] = []
+    def hidden_of(self, groups: Sequence[Keys]) -> dict[Measure, list[bool]]:
+        """Of each measure that is hidden in any of these groups: in which of them. A group's cell
+        is the query's filters and these keys."""
+        cells = self._cells(groups)
+        found: dict[Measure, list[bool]] = {}
         for away, alike in self._alike.items():
-            if cell in away:
-                found += alike
+            flags = [cell is None or cell in away for cell in cells]
+            if any(flags):
+                found |= dict.fromkeys(alike, flags)
         return found
 
-    def _cell(self, keys: Mapping[Dimension, str | None]) -> Cell | None:
+    def hides(self, measure: Measure, keys: Keys) -> bool:
+        """Whether one measure is, in one group."""
+        return measure in self.hidden_of([keys])
+
+    def _cells(self, groups: Sequence[Keys]) -> list[Cell | None]:
         """As deep as the keys go; None where they mean several places at once (the undetermined
-        of all towns together). Whoever was never seen has nobody in it."""
-        cell: list[Path] = []
-        for hierarchy, steps in self._steps.items():
-            path: Path = ()
-            seen = self._seen[hierarchy]
-            for level, by_key in steps:
-                if level not in keys and level not in self._cuts:
-                    continue
-                key = keys[level] if level in keys else self._cuts[level]
-                paths = [it for it in by_key.get((level, key), ()) if it in seen]
-                fitting = [it for it in paths if it[: len(path)] == path] if path else paths
-                if len(fitting) > 1:
-                    return None
-                path = fitting[0] if fitting else path
-            cell.append(path)
-        return tuple(cell)
+        of all towns together)."""
+        if not self._steps:
+            return [()] * len(groups)
+        columns = [steps.paths(groups) for steps in self._steps.values()]
+        return [None if None in paths else paths for paths in zip(*columns, strict=True)]
+
+
+class _Steps:
+    """How the keys of groups, and filters, lead down one hierarchy."""
+
+    def __init__(
+        self, query: Query, hierarchy: Hierarchy, levels: Levels, seen: Collection[Path]
+    ) -> None:
+        group_by, cuts = query.group_by, query.filters.narrowed()
+        self._seen = seen
+        self._steps = [
+            (
+                by_key,
+                group_by.index(level) if level in group_by else len(group_by),
+                cuts.get(level),
+            )
+            for level, by_key in levels.by_key.items()
+            if level in group_by or level in cuts
+        ]
+        self._places = [at for at, it in enumerate(group_by) if HIERARCHY[it] is hierarchy]
+        self._alone = len(self._places) == len(group_by)
+
+    def paths(self, groups: Sequence[Keys]) -> list[Path | None]:
+        if self._alone:
+            return [self._path(keys) for keys in groups]
+        column, known = [], dict[Keys, Path | None]()
+        for keys in groups:
+            told = tuple([keys[at] for at in self._places if at < len(keys)])
+            if told not in known:
+                known[told] = self._path(keys)
+            column.append(known[told])
+        return column
+
+    def _path(self, keys: Keys) -> Path | None:
+        """None: several. Whoever was never seen has nobody in it."""
+        path: Path = ()
+        for by_key, at, cut in self._steps:
+            if at < len(keys):
+                key = keys[at]
+            elif cut is None:
+                continue
+            else:
+                key = cut
+            found = [it for it in by_key.get(key, ()) if it in self._seen]
+            if path:
+                found = [it for it in found if it[: len(path)] == path]
+            if len(found) > 1:
+                return None
+            if found:
+                [path] = found
+        return path
 
 
 async def veil(db: Database, query: Query, *, now: datetime) -> Veil:
@@ -163,7 +167,7 @@ def veil_of(sheet: Sheet, query: Query, *, now: datetime) -> Veil:
     """What is hidden, from a sheet that has the people of ``windows_of``."""
     facet = facet_of(query.group_by, query.filters) or Facet(())
     levels = {
-        hierarchy: _levels_of(
+        hierarchy: levels_of(
             tuple(LEVELS[hierarchy][: LEVELS[hierarchy].index(deepest) + 1]),
             sheet.words[facet.codes[facet.place_of(hierarchy)]],
             sheet.kinds,
@@ -172,12 +176,16 @@ def veil_of(sheet: Sheet, query: Query, *, now: datetime) -> Veil:
     }
     seen: dict[Hierarchy, set[Path]] = {hierarchy: set() for hierarchy in levels}
     by_measure: dict[Measure, frozenset[Cell]] = {}
+    since, until = _months_touched(query)
+    running = month_number(now.astimezone(ZONE).date())
+    period = Period(since, until, not rollups.in_whole_months(query), running)
     cells_of = {it.instant: cells for it, cells in sheet.cells.items() if it.dens}
     for part in parts_of(query.measures, None):
         cells = cells_of[part.instant]
-        support = _Support(facet, cells, levels)
-        support.learn(seen)
-        hidden = {den: support.hidden(cells.people[den], query, now) for den in _dens(part)}
+        support = support_of(facet, cells, levels)
+        for hierarchy, paths in support.seen.items():
+            seen[hierarchy].update(paths)
+        hidden = {den: support.hidden(cells.people[den], period) for den in _dens(part)}
         by_measure |= {measure: hidden[COUNTED[measure].den] for measure in part.measures}
     return Veil(query, levels, seen, by_measure)
 
@@ -193,36 +201,6 @@ def _levels(query: Query) -> dict[Hierarchy, Dimension]:
         before = deepest.get(hierarchy, dimension)
         deepest[hierarchy] = max(before, dimension, key=order.index)
     return dict(sorted(deepest.items()))
-
-
-@dataclass(frozen=True, slots=True)
-class _Levels:
-    """The levels of a hierarchy that a query goes down to.
-
-    Attributes:
-        paths: the finest, and ``finest``: of each word its place among them.
-        by_key: of every level, by its key.
-    """
-
-    shown: tuple[Dimension, ...]
-    finest: NDArray[numpy.intp]
-    paths: Paths
-    by_key: Mapping[tuple[Dimension, str | None], list[Path]]
-
-
-@lru_cache(maxsize=32)
-def _levels_of(shown: tuple[Dimension, ...], words: Words, kinds: Kinds) -> _Levels:
-    """Words change seldom."""
-    of_unit = dict(kinds)
-    every = [tuple(level_key(level, word, of_unit) for level in shown) for word in words]
-    numbers = {path: number for number, path in enumerate(dict.fromkeys(every))}
-    paths = Paths(list(numbers))
-    by_key: defaultdict[tuple[Dimension, str | None], list[Path]] = defaultdict(list)
-    for level, (prefixes, _) in zip(shown, paths.depths[1:], strict=True):
-        for path in prefixes:
-            by_key[level, path[-1]].append(path)
-    finest = numpy.array([numbers[path] for path in every], dtype=numpy.intp)
-    return _Levels(shown, finest, paths, dict(by_key))
 
 
 def _require_coarse(query: Query, by_day: bool) -> None:
@@ -242,69 +220,3 @@ def _require_coarse(query: Query, by_day: bool) -> None:
     for measure in query.measures:
         if query.basis_of(measure) is not DEFINITIONS[measure].basis:
             raise StatisticsTooFine("只能按各指标规定的时间口径统计。")
-
-
-class _Support:
-    """Who stands behind the cells of every level: the people of the finest ones, by month or day.
-
-    Which are the finest, the levels say that the query goes down to.
-    """
-
-    def __init__(self, facet: Facet, cells: Cells, levels: Mapping[Hierarchy, _Levels]) -> None:
-        self._levels = levels
-        together = numpy.zeros(len(cells.buckets), dtype=numpy.intp)
-        places: list[NDArray[numpy.intp]] = []
-        for hierarchy, them in levels.items():
-            of_cell = them.finest[cells.codes[facet.place_of(hierarchy)]]
-            together = together * len(them.finest) + of_cell
-            places.append(of_cell)
-        _, first, self._cell = numpy.unique(together, return_index=True, return_inverse=True)
-        self._places = [it[first] for it in places]
-        self._buckets = cells.buckets
-        self._months = cells.buckets.astype("datetime64[D]").astype("datetime64[M]").astype(int)
-        hierarchies = [them.paths for them in levels.values()]
-        self._table = Table(hierarchies, self._places) if len(first) else None
-
-    def learn(self, seen: Mapping[Hierarchy, set[Path]]) -> None:
-        """Remember whom there is, on every level."""
-        for (hierarchy, them), places in zip(self._levels.items(), self._places, strict=True):
-            for prefixes, which in them.paths.depths[1:]:
-                seen[hierarchy].update(prefixes[it] for it in set(which[places].tolist()))
-
-    def hidden(self, people: People, query: Query, now: datetime) -> frozenset[Cell]:
-        """Year by year; the running month only where the period reaches into it, and days only
-        where days are asked for: each on top of what is hidden without them."""
-        if self._table is None:
-            return frozenset()
-        since, until = _months_touched(query)
-        days = (self._buckets >= number_of(since)) & (self._buckets < number_of(until))
-        running = _month_number(now.astimezone(ZONE).date())
-        reaches = _month_number(until - timedelta(days=1)) >= running
-        every: list[Flags] = []
-        for year in sorted(set((self._months // 12).tolist())):
-            of_year = self._months // 12 == year
-            over = of_year & (self._months < running)
-            found = self._table.hidden(self._atoms(people, over, self._months))
-            if reaches and (of_year & ~over).any():
-                atoms = self._atoms(people, of_year, self._months)
-                found = self._table.hidden(atoms, start=found)
-            if not rollups.in_whole_months(query):
-                atoms = self._atoms(people, of_year & days, self._buckets)
-                found = self._table.hidden(atoms, start=found)
-            every = [a | b for a, b in zip(every, found, strict=True)] if every else found
-        return self._table.cells(every)
-
-    def _atoms(self, people: People, chosen: NDArray[numpy.bool_], atoms: Ints) -> People:
-        """Of each cell the people in each atom."""
-        cells, atoms = int(self._cell.max()) + 1, atoms[chosen]
-        low = int(atoms.min(initial=0 if not len(atoms) else atoms[0]))
-        width = int(atoms.max(initial=low)) - low + 1
-        found = numpy.zeros(cells * width, dtype=numpy.uint64)
-        places = self._cell[chosen] * width + (atoms - low)
-        numpy.bitwise_or.at(found, places, people[chosen])
-        return found.reshape(cells, width)
-
-
-def _month_number(day: date) -> int:
-    """Since 1970."""
-    return (day.year - 1970) * 12 + day.month - 1

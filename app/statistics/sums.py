@@ -9,6 +9,7 @@ numbers, condition after condition, so that who asks for one condition reads no 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
 from itertools import combinations
 
@@ -23,7 +24,9 @@ from app.statistics.predicates import (
     instant_of,
 )
 
-_FORM = 1  # of the vectors: others are not ours to read
+_FORM = 2  # of the vectors and columns: others are not ours to read
+
+EPOCH = date(1970, 1, 1)  # days are counted from here
 
 # What cells are kept by, over requests. Numbered in ``statistics_keys``, but for the last.
 CODES: Mapping[str, str] = {

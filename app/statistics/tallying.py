@@ -1,16 +1,15 @@
 """From cells to tallies: what a sheet has is put into the groups that a query asks for. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
 from math import prod
-from typing import Any
 
 import numpy
 from numpy.typing import NDArray
 
 from app.domain.measures import Measure, Weights
+from app.statistics.cells import Cells, Ints, day_of, number_of
 from app.statistics.dimensions import (
     HIERARCHY,
     Dimension,
@@ -23,88 +22,152 @@ from app.statistics.periods import ZONE
 from app.statistics.predicates import PERCENTILE
 from app.statistics.predicates import TENTHS as OF_AN_HOUR
 from app.statistics.questions import (
+    Column,
     Keys,
     Query,
     Tallies,
-    Tally,
     by_key,
     conditions_of,
-    in_order,
     parts_of,
 )
-from app.statistics.sheets import Cells, Ints, Kinds, Sheet, Words, day_of, number_of
-from app.statistics.sums import EVERYBODY, SUBMITTED, TENTHS, Facet
+from app.statistics.sheets import Kinds, Sheet, Words
+from app.statistics.sums import EVERYBODY, SUBMITTED, TENTHS, Facet, Sum
 
 Places = NDArray[numpy.intp]
-_Middles = Mapping[tuple[Keys, Measure], float]
+Names = Sequence[str | None]
+_Sums = NDArray[numpy.int64]  # by group
+_Middles = list[float | None]
+_MOST_TIMES = 1 << 20  # in a table of groups by times; sorting is better for more
 
 
 def tallies_of(sheet: Sheet, query: Query, weights: Weights) -> Tallies:
     """Add up what a sheet has of a query; it may hold more."""
     wanted = query.counted(weights)
+    cells_of = {one: _within(sheet, query, one.facet, it) for one, it in sheet.cells.items()}
+    axes = [_axis(sheet, dimension, cells_of) for dimension in query.group_by]
     tables = {
-        (TENTHS in it.facet.codes, it.instant): _table(sheet, query, it.facet, cells)
-        for it, cells in sheet.cells.items()
+        (TENTHS in one.facet.codes, one.instant): _Table(
+            cells, axes, _groups(axes, one.facet, cells)
+        )
+        for one, cells in cells_of.items()
     }
-    middles: _Middles = {}
-    if any(measure in PERCENTILE for measure in wanted):
-        asked = [measure for measure in wanted if measure in PERCENTILE]
-        middles = dict(_middles(tables[True, SUBMITTED], asked))
-    found: Tallies = {}
-    sorted_still = True
-    for number, part in enumerate(parts_of(wanted, query.basis)):
-        for keys, more in _tallies(tables[False, part.instant], part.measures, middles):
-            if keys in found:
-                found[keys].update(more)
-            else:
-                found[keys] = more
-                sorted_still &= number == 0
-    return found if sorted_still else in_order(found.items())
+    parts = parts_of(wanted, query.basis)
+    added = {it.instant: tables[False, it.instant].sums() for it in parts}
+    there = _there([sums[EVERYBODY] for sums in added.values()])
+    middles: Mapping[Measure, _Middles] = {}
+    if not PERCENTILE.keys().isdisjoint(wanted):
+        middles = tables[True, SUBMITTED].middles(there)
+    size = sum(map(len, there))
+    none, zero = [None] * size, [0] * size
+    columns: dict[Measure, Column] = {}
+    for part in parts:
+        told = {
+            condition: _flat(sums, there).tolist()
+            for condition, sums in added[part.instant].items()
+        }
+        for measure in part.measures:
+            den, num, *half = (told[it] for it in conditions_of(measure).values())
+            columns[measure] = Column(
+                told[EVERYBODY], den, num, half[0] if half else zero, middles.get(measure, none)
+            )
+    keys = [it for depth, places in enumerate(there) for it in _keys(axes[:depth], places)]
+    return Tallies(keys, {measure: columns[measure] for measure in wanted})
+
+
+def _there(cohorts: Sequence[Sequence[_Sums]]) -> list[Places]:
+    """By depth the groups that have a request for any measure; the total is there in any case."""
+    _, *by_depth = zip(*cohorts, strict=True)
+    of_groups = [numpy.flatnonzero(numpy.sum(of_parts, axis=0)) for of_parts in by_depth]
+    return [numpy.zeros(1, dtype=numpy.intp), *of_groups]
+
+
+def _flat(by_depth: Sequence[_Sums], there: Sequence[Places]) -> _Sums:
+    return numpy.concatenate([it[at] for it, at in zip(by_depth, there, strict=True)])
+
+
+def _keys(axes: Sequence["_Axis"], places: Places) -> list[Keys]:
+    if not axes:
+        return [()]
+    columns: list[list[str | None]] = []
+    for axis in reversed(axes):
+        places, at = numpy.divmod(places, len(axis.names))
+        columns.append([axis.names[it] for it in at.tolist()])
+    return list(zip(*reversed(columns), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Cells and the groups they belong to.
-
-    Attributes:
-        names: the keys of each level, and ``groups``: of each cell its place among all their
-            combinations, the last level's running fastest.
-    """
+    """Cells and the groups they belong to: of each cell its place among all combinations of the
+    axes' keys, the last axis' running fastest."""
 
     cells: Cells
-    names: tuple[Sequence[str | None], ...]
+    axes: Sequence["_Axis"]
     groups: Places
 
-    def keys(self, depth: int, places: Places) -> list[Keys]:
-        columns: list[list[str | None]] = []
-        for names in reversed(self.names[:depth]):
-            places, at = numpy.divmod(places, len(names))
-            columns.append([names[it] for it in at.tolist()])
-        return list(zip(*reversed(columns), strict=True)) if depth else [()]
+    def sums(self) -> dict[str, list[_Sums]]:
+        """Of each condition the sums by group, of every depth."""
+        size, every = prod(len(axis.names) for axis in self.axes), {}
+        for condition, numbers in self.cells.counts.items():
+            sums = numpy.bincount(self.groups, weights=numbers, minlength=size)
+            found = [sums.astype(numpy.int64)]
+            for axis in reversed(self.axes):
+                found.append(found[-1].reshape(-1, len(axis.names)).sum(axis=1))
+            every[condition] = found[::-1]
+        return every
 
-    def added(self, numbers: NDArray[Any]) -> list[NDArray[numpy.int64]]:
-        """Sums by group, of every depth."""
-        size = prod(map(len, self.names))
-        sums = numpy.bincount(self.groups, weights=numbers, minlength=size).astype(numpy.int64)
-        found = [sums]
-        for names in reversed(self.names):
-            found.append(found[-1].reshape(-1, len(names)).sum(axis=1))
-        return found[::-1]
+    def middles(self, there: Sequence[Places]) -> dict[Measure, _Middles]:
+        """``percentile_disc`` of each group: the least office time that so many do not exceed."""
+        found: dict[Measure, _Middles] = {measure: [] for measure in PERCENTILE}
+        for depth, places in enumerate(there):
+            groups = self.groups // prod(len(axis.names) for axis in self.axes[depth:])
+            reached, time_at, totals = self._times(groups, int(places.max(initial=0)) + 1)
+            before = (numpy.cumsum(totals) - totals)[places]
+            timed = numpy.flatnonzero(totals[places])  # nobody's time has no middle
+            for measure, share in PERCENTILE.items():
+                wanted = before + numpy.ceil(share * totals[places]).astype(numpy.int64)
+                at = numpy.searchsorted(reached, wanted[timed])
+                of_depth: _Middles = [None] * len(places)
+                for place, tenths in zip(timed.tolist(), time_at(at).tolist(), strict=True):
+                    of_depth[place] = tenths / OF_AN_HOUR
+                found[measure] += of_depth
+        return found
+
+    def _times(self, groups: Places, size: int) -> tuple[_Sums, Callable[[Places], _Sums], _Sums]:
+        """Office times in order, group after group: how many have come so far, which time it is at
+        some places; and of each group how many."""
+        tenths, numbers = self.cells.codes[-1], self.cells.counts[EVERYBODY]
+        width = int(tenths.max(initial=0)) + 1
+        if size * width <= _MOST_TIMES:
+            table = numpy.bincount(groups * width + tenths, numbers, size * width)
+            totals = table.reshape(size, width).sum(axis=1)
+            reached = numpy.cumsum(table.astype(numpy.int64))
+            return reached, lambda at: at % width, totals.astype(numpy.int64)
+        bits = int(numbers.max(initial=0)).bit_length()
+        # Group, time and number in one: sorting places would take three times as long.
+        packed = numpy.sort((groups * width + tenths) << bits | numbers)
+        reached = numpy.cumsum(packed & ((1 << bits) - 1))
+        totals = numpy.bincount(groups, weights=numbers, minlength=size)
+        return reached, lambda at: (packed[at] >> bits) % width, totals.astype(numpy.int64)
 
 
-def _table(sheet: Sheet, query: Query, facet: Facet, cells: Cells) -> _Table:
-    chosen = _chosen(sheet, query, facet, cells)
-    cells = cells if chosen.all() else cells.where(chosen)
-    groups, every = numpy.zeros(len(cells.buckets), dtype=numpy.intp), []
-    for dimension in query.group_by:
-        places, names = _axis(sheet, facet, cells, dimension)
-        groups = groups * len(names) + places
-        every.append(names)
-    return _Table(cells, tuple(every), groups)
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """The keys of one dimension in their order, and of each bucket of time from ``low`` on, or each
+    number of a code, the place of its key."""
+
+    hierarchy: Hierarchy
+    names: Names
+    table: Places
+    low: int = 0
+
+    def places(self, facet: Facet, cells: Cells) -> Places:
+        if self.hierarchy is Hierarchy.TIME:
+            return self.table[cells.buckets - self.low]
+        return self.table[cells.codes[facet.place_of(self.hierarchy)]]
 
 
-def _chosen(sheet: Sheet, query: Query, facet: Facet, cells: Cells) -> NDArray[numpy.bool_]:
-    """Which cells lie in the period, and in what the query is narrowed to."""
+def _within(sheet: Sheet, query: Query, facet: Facet, cells: Cells) -> Cells:
+    """The cells in the period, and in what the query is narrowed to."""
     first, past = (number_of(it.astimezone(ZONE).date()) for it in (query.since, query.until))
     chosen: NDArray[numpy.bool_] = (cells.buckets >= first) & (cells.buckets < past)
     for name, value in query.filters.given().items():
@@ -112,89 +175,50 @@ def _chosen(sheet: Sheet, query: Query, facet: Facet, cells: Cells) -> NDArray[n
         words, kinds = sheet.words[facet.codes[at]], dict(sheet.kinds)
         fitting = numpy.array([fits(name, value, word, kinds) for word in words], dtype=bool)
         chosen &= fitting[cells.codes[at]]
-    return chosen
+    return cells if chosen.all() else cells.where(chosen)
 
 
-def _axis(
-    sheet: Sheet, facet: Facet, cells: Cells, dimension: Dimension
-) -> tuple[Places, Sequence[str | None]]:
-    """Of each cell the place of its key, and the keys in their order."""
-    if HIERARCHY[dimension] is Hierarchy.TIME:
-        low = int(cells.buckets.min()) if len(cells.buckets) else 0
-        days = _distinct(cells.buckets - low)
-        keys = [time_key(dimension, day_of(day + low)) for day in days]
+def _groups(axes: Sequence[_Axis], facet: Facet, cells: Cells) -> Places:
+    groups = numpy.zeros(len(cells.buckets), dtype=numpy.intp)
+    for axis in axes:
+        groups = groups * len(axis.names) + axis.places(facet, cells)
+    return groups
+
+
+def _axis(sheet: Sheet, dimension: Dimension, cells_of: Mapping[Sum, Cells]) -> _Axis:
+    hierarchy = HIERARCHY[dimension]
+    if hierarchy is Hierarchy.TIME:
+        low, days = _days([cells.buckets for cells in cells_of.values()])
+        names, places = _places([time_key(dimension, day_of(day + low)) for day in days])
         table = numpy.zeros(max(days, default=0) + 1, dtype=numpy.intp)
-        names, table[days] = _places(keys)
-        return table[cells.buckets - low], names
-    at = facet.place_of(HIERARCHY[dimension])
-    table, names = _level(dimension, sheet.words[facet.codes[at]], sheet.kinds)
-    return table[cells.codes[at]], names
+        table[days] = places
+        return _Axis(hierarchy, names, table, low)
+    facet = next(iter(cells_of)).facet
+    words = sheet.words[facet.codes[facet.place_of(hierarchy)]]
+    return _level(dimension, words, sheet.kinds)
 
 
 @lru_cache(maxsize=64)
-def _level(dimension: Dimension, words: Words, kinds: Kinds) -> tuple[Places, Sequence[str | None]]:
-    """Of each number the place of its key at one level: words change seldom."""
+def _level(dimension: Dimension, words: Words, kinds: Kinds) -> _Axis:
+    """Words change seldom."""
     of_unit = dict(kinds)
     names, places = _places([level_key(dimension, word, of_unit) for word in words])
-    return places, names
+    return _Axis(HIERARCHY[dimension], names, places)
 
 
-def _places(keys: Sequence[str | None]) -> tuple[Sequence[str | None], Places]:
+def _places(keys: Sequence[str | None]) -> tuple[Names, Places]:
     names = sorted(set(keys), key=by_key)
     places = {name: place for place, name in enumerate(names)}
     return names or [None], numpy.array([places[key] for key in keys], dtype=numpy.intp)
 
 
-def _distinct(numbers: Ints) -> list[int]:
-    there: list[int] = numpy.flatnonzero(numpy.bincount(numbers)).tolist()
-    return there
-
-
-def _tallies(
-    table: _Table, measures: Sequence[Measure], middles: _Middles
-) -> Iterator[tuple[Keys, dict[Measure, Tally]]]:
-    """Of every group that has a request; of the total in any case."""
-    added = {name: table.added(numbers) for name, numbers in table.cells.counts.items()}
-    for depth in range(len(table.names) + 1):
-        cohorts = added[EVERYBODY][depth]
-        there = numpy.flatnonzero(cohorts) if depth else numpy.zeros(1, dtype=numpy.intp)
-        told = {name: sums[depth][there].tolist() for name, sums in added.items()}
-        asked = [
-            (measure, [told[condition] for condition in conditions_of(measure).values()])
-            for measure in measures
-        ]
-        every = table.keys(depth, there)
-        columns = []
-        for measure, (dens, nums, *halves) in asked:
-            half: Iterable[int] = halves[0] if halves else repeat(0)
-            middle: Iterable[float | None] = repeat(None)
-            if measure in PERCENTILE:
-                middle = [middles.get((keys, measure)) for keys in every]
-            columns.append(list(map(Tally, told[EVERYBODY], dens, nums, half, middle)))
-        for keys, *row in zip(every, *columns, strict=True):
-            yield keys, dict(zip(measures, row, strict=True))
-
-
-def _middles(
-    table: _Table, measures: Sequence[Measure]
-) -> Iterator[tuple[tuple[Keys, Measure], float]]:
-    """``percentile_disc`` of each group: the least office time that so many do not exceed."""
-    tenths, numbers = table.cells.codes[-1], table.cells.counts[EVERYBODY]
-    if not len(tenths):
-        return
-    width, groups = int(tenths.max()) + 1, table.groups
-    bits = int(numbers.max()).bit_length()
-    for depth in range(len(table.names), -1, -1):
-        if depth < len(table.names):
-            groups = groups // len(table.names[depth])
-        # Group, value and number in one: sorting numbers is three times as fast as their places.
-        packed = numpy.sort((groups * width + tenths) << bits | numbers)
-        reached, values = numpy.cumsum(packed & ((1 << bits) - 1)), (packed >> bits) % width
-        totals = numpy.bincount(groups, weights=numbers).astype(numpy.int64)
-        there = numpy.flatnonzero(totals)
-        before = (numpy.cumsum(totals) - totals)[there]
-        for measure in measures:
-            wanted = before + numpy.ceil(PERCENTILE[measure] * totals[there]).astype(numpy.int64)
-            found = values[numpy.searchsorted(reached, wanted)].tolist()
-            for keys, value in zip(table.keys(depth, there), found, strict=True):
-                yield (keys, measure), value / OF_AN_HOUR
+def _days(buckets: Sequence[Ints]) -> tuple[int, list[int]]:
+    """The first of all, and each there is, counted from it."""
+    every = [it for it in buckets if len(it)]
+    if not every:
+        return 0, []
+    low = min(int(it.min()) for it in every)
+    days: set[int] = set()
+    for them in every:
+        days.update(numpy.flatnonzero(numpy.bincount(them - low)).tolist())
+    return low, sorted(days)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from datetime import datetime
+from functools import cache
 from typing import Any
 
 import orjson
@@ -15,9 +17,9 @@ from app.domain.measures import (
     CURRENT_WEIGHTS,
     DEFINITION_VERSION,
     DEFINITIONS,
+    OF_SATISFACTION,
     WEIGHTS,
     Measure,
-    ratio,
 )
 from app.domain.states import STATE_TEXT, State
 from app.grids.queries import GridIndex
@@ -26,12 +28,15 @@ from app.reference.queries import Reference
 from app.statistics.dimensions import PLACE_DIGITS, Dimension
 from app.statistics.engine import Cell, Figures
 from app.statistics.members import Page, Part
-from app.statistics.queries import Satisfaction
+from app.statistics.periods import ZONE
+from app.statistics.queries import Said, Satisfaction
 from app.statistics.questions import Keys, Query
 from app.statistics.schemas import GroupBy
 from app.store.session import Columns
 
 Name = Callable[[Dimension, str | None], str]
+_SEVEN = [measure.value for measure in OF_SATISFACTION]
+_NOT_TOLD = {"num": None, "den": None, "value": None, "suppressed": True}
 _UNDETERMINED = "未确定"
 _CHANNEL_TEXT = {"mini_program": "小程序", "desk": "工作人员代录"}
 
@@ -39,6 +44,7 @@ _CHANNEL_TEXT = {"mini_program": "小程序", "desk": "工作人员代录"}
 def naming(reference: Reference, grids: GridIndex) -> Name:
     """How keys are called in the city as it is now; what it no longer knows keeps its code."""
 
+    @cache
     def name(dimension: Dimension, key: str | None) -> str:
         if key is None:
             return _UNDETERMINED
@@ -66,29 +72,53 @@ def figures_view(
     found: Figures,
     before: tuple[Query, Figures] | None,
     name: Name,
-) -> dict[str, Any]:
+) -> bytes:
+    """``StatisticsOut`` as JSON: tens of thousands of figures, which going through a model again
+    would cost more than counting them."""
     earlier = before[1] if before else None
+    codes = [measure.value for measure in query.measures]
 
     def row(keys: Keys, cells: Mapping[Measure, Cell]) -> dict[str, Any]:
         return {
-            "keys": list(keys),
+            "keys": keys,
             "names": [name(*pair) for pair in zip(query.group_by, keys, strict=False)],
-            "figures": {measure: cell._asdict() for measure, cell in cells.items()},
+            "figures": dict(zip(codes, map(_cell, cells.values()), strict=True)),
             "before": None if earlier is None else _before(cells, _same(earlier, keys)),
         }
 
+    return orjson.dumps(
+        {
+            "definition_version": DEFINITION_VERSION,
+            "weights_version": CURRENT_WEIGHTS.version,
+            "since": _local(query.since),
+            "until": _local(query.until),
+            "before_since": _local(before[0].since) if before else None,
+            "before_until": _local(before[0].until) if before else None,
+            "group_by": query.group_by,
+            "basis": {measure.value: query.basis_of(measure) for measure in query.measures},
+            "total": row((), found.total),
+            "subtotals": [row(keys, cells) for keys, cells in found.subtotals.items()],
+            "groups": [row(keys, cells) for keys, cells in found.groups.items()],
+        }
+    )
+
+
+def _local(moment: datetime) -> datetime:
+    return moment.astimezone(ZONE)
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    num, den, value, ci_low, ci_high, excluded, small_sample, suppressed, rank = cell
     return {
-        "definition_version": DEFINITION_VERSION,
-        "weights_version": CURRENT_WEIGHTS.version,
-        "since": query.since,
-        "until": query.until,
-        "before_since": before[0].since if before else None,
-        "before_until": before[0].until if before else None,
-        "group_by": list(query.group_by),
-        "basis": {measure: query.basis_of(measure) for measure in query.measures},
-        "total": row((), found.total),
-        "subtotals": [row(keys, cells) for keys, cells in found.subtotals.items()],
-        "groups": [row(keys, cells) for keys, cells in found.groups.items()],
+        "num": num,
+        "den": den,
+        "value": value,
+        "ci_low": ci_low,
+        "ci_high": ci_high,
+        "excluded": excluded,
+        "small_sample": small_sample,
+        "suppressed": suppressed,
+        "rank": rank,
     }
 
 
@@ -100,11 +130,11 @@ def _same(earlier: Figures, keys: Keys) -> Mapping[Measure, Cell]:
 
 def _before(
     cells: Mapping[Measure, Cell], earlier: Mapping[Measure, Cell]
-) -> dict[Measure, dict[str, Any]]:
+) -> dict[str, dict[str, Any]]:
     told = {}
     for measure, cell in cells.items():
         old = earlier.get(measure, Cell())
-        told[measure] = {
+        told[measure.value] = {
             "num": old.num,
             "den": old.den,
             "value": old.value,
@@ -114,36 +144,38 @@ def _before(
     return told
 
 
-def satisfaction_view(found: Satisfaction, group_by: GroupBy, name: Name) -> dict[str, Any]:
+def satisfaction_view(found: Satisfaction, group_by: GroupBy, name: Name) -> bytes:
+    """``SatisfactionOut`` as JSON."""
     leaf = group_by is GroupBy.CATEGORY
 
     def named(key: str | None) -> str:
         return name(Dimension.CATEGORY_LEAF if leaf else Dimension(group_by), key)
 
-    return {
-        "definition_version": DEFINITION_VERSION,
-        "submitted_from": found.since,
-        "submitted_to": found.until,
-        "basis": found.basis,
-        "group_by": group_by,
-        "total": _figures(found.total),
-        "groups": [
-            {"key": key, "name": named(key), **_figures(cells)}
-            for key, cells in found.groups.items()
-        ],
-    }
-
-
-def _figures(cells: Mapping[Measure, Cell]) -> dict[str, dict[str, Any]]:
-    return {
-        measure: {
-            "num": cell.num,
-            "den": cell.den,
-            "value": None if cell.num is None else ratio(cell.num, cell.den or 0),
-            "suppressed": cell.suppressed,
+    return orjson.dumps(
+        {
+            "definition_version": DEFINITION_VERSION,
+            "submitted_from": _local(found.since),
+            "submitted_to": _local(found.until),
+            "basis": {measure.value: basis for measure, basis in found.basis.items()},
+            "group_by": group_by,
+            "total": _figures(found.total),
+            "groups": [
+                {"key": key, "name": named(key), **_figures(cells)}
+                for key, cells in found.groups.items()
+            ],
         }
-        for measure, cell in cells.items()
-    }
+    )
+
+
+def _figures(figures: Mapping[Measure, Said]) -> dict[str, dict[str, Any]]:
+    return dict(zip(_SEVEN, map(_figure, figures.values()), strict=True))
+
+
+def _figure(figure: Said) -> dict[str, Any]:
+    num, den, suppressed = figure
+    if suppressed:
+        return _NOT_TOLD
+    return {"num": num, "den": den, "value": num / den if den else None, "suppressed": False}
 
 
 def members_view(

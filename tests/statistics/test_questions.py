@@ -3,6 +3,7 @@
 import pytest
 
 from app.domain.measures import DEFINITIONS, WEIGHTS, Measure
+from app.statistics import endpoints
 from app.statistics.schemas import MembersOut, StatisticsOut
 from tests.city import (
     COMMUNITY,
@@ -135,6 +136,22 @@ async def test_a_period_is_compared_with_the_one_before_and_the_year_before(driv
         FIGURES, params={**april, "compare": "year", "group_by": "month"}
     )
     assert (by_time.status_code, by_time.json()["code"]) == (422, "compare_by_time")
+
+
+async def test_an_answer_has_an_end(driven, supervisor, monkeypatch):
+    asked = {"measure": ["received", "closed"], "group_by": "unit", "from": "2026-01-01"}
+    groups = len((await supervisor.get(FIGURES, params=asked)).json()["groups"]) + 1
+    monkeypatch.setattr(endpoints, "MOST_FIGURES", 2 * groups)
+    assert (await supervisor.get(FIGURES, params=asked)).status_code == 200
+    compared = await supervisor.get(
+        FIGURES, params={**asked, "to": "2026-05-31", "compare": "previous"}
+    )
+    assert (compared.status_code, compared.json()["code"]) == (422, "too_many_figures")
+    monkeypatch.setattr(endpoints, "MOST_FIGURES", 2 * groups - 1)
+    refused = await supervisor.get(FIGURES, params=asked)
+    told = {"code": "too_many_figures", "figures": 2 * groups, "most": 2 * groups - 1}
+    assert refused.status_code == 422
+    assert told.items() <= refused.json().items()
 
 
 async def test_a_small_sample_is_not_ranked(driven, supervisor):

@@ -147,7 +147,7 @@ async def test_figures_are_right_at_once_when_a_request_is_touched(year: Databas
             await audit.append(session, request_id, actor=SYSTEM, action="correct", facts={},
                                now=now)  # fmt: skip
     assert await _compare(year, now, seed=2) > 10
-    # Left alone for an hour they are summed anew, and until then not read from the sums.
+    # Left alone for a while they are summed anew, and until then not read from the sums.
     assert await _work(year, now + timedelta(seconds=30)) >= 0
     assert await _compare(year, now, seed=3) > 10
     later = now + spans.OVERLAP + timedelta(minutes=2)
