@@ -33,8 +33,8 @@ def log_in(base_url: str, logins: Sequence[dict[str, Any]], residents: int) -> P
         ]
         return People(
             residents=[_resident(http, number) for number in range(residents)],
-            handlers=list(_staff(http, [login for login in logins if login["role"] == "handler"])),
-            dispatchers=list(_staff(http, dispatchers)),
+            handlers=list(staff(http, [login for login in logins if login["role"] == "handler"])),
+            dispatchers=list(staff(http, dispatchers)),
         )
 
 
@@ -42,7 +42,7 @@ def _resident(http: httpx.Client, number: int) -> Caller:
     return _log_in(http, "wechat", {"code": f"code-ok-bench{number}"})
 
 
-def _staff(http: httpx.Client, logins: Sequence[dict[str, Any]]) -> Iterator[Caller]:
+def staff(http: httpx.Client, logins: Sequence[dict[str, Any]]) -> Iterator[Caller]:
     for login in logins:
         form = {"username": login["username"], "password": login["password"]}
         yield _log_in(http, "staff", form)

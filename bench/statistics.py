@@ -1,154 +1,61 @@
-"""What an auditor asks, over a made-up year: from the sums, from the requests, and as plain SQL."""
+"""What an auditor asks, over a made-up year: of the service, of the requests, and as plain SQL."""
 
 import asyncio
+import json
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
+import alembic.command
+import httpx
+from pydantic import SecretStr
 from rich.console import Console
-from rich.table import Table
 
-from app.cli import city_year
-from app.domain.identity import SYSTEM, Actor, Role
-from app.domain.measures import Measure
-from app.domain.working_time import SHANGHAI
-from app.grids import demo
-from app.reference import seeds
+from app.cli import city_year, founding
+from app.cli.migrate import config_of
+from app.cli.place import Keys
+from app.domain.measures import CURRENT_WEIGHTS, DEFINITIONS, Measure, Unit
 from app.settings import DatabaseSettings, Settings
-from app.statistics import counting, engine, members, queries, rollup_making, rollups
-from app.statistics.dimensions import Dimension, Filters
-from app.statistics.questions import Query
-from app.statistics.schemas import GroupBy
+from app.statistics import counting, rollup_making, rollups
+from app.statistics.members import Part
+from app.statistics.questions import Query, Tallies, Tally
 from app.store.embedded import EmbeddedPostgres
 from app.store.session import Database, Statement
 from app.tables import metadata
+from bench import at_work, door, people
+from bench.at_work import PATIENT, AtWork
+from bench.door import Door, Heard
+from bench.people import Caller
+from bench.questions import QUESTIONS, YEAR, Cell, Question, path_of
+from bench.servers import Service
 
-YEAR = 2023
 QUERY_MS = {396_000: 50.0, 4_000_000: 100.0}
 LOAD_S = 60.0
-_TURNS = 7
-_SINCE = datetime(YEAR, 1, 1, tzinfo=SHANGHAI)
-_UNTIL = datetime(YEAR + 1, 1, 1, tzinfo=SHANGHAI)
-_MONTH = datetime(YEAR, 7, 1, tzinfo=SHANGHAI)
-_MONTH_END = datetime(YEAR, 8, 1, tzinfo=SHANGHAI)
-_ALL = Filters()
-_ODD, _ODD_END = datetime(YEAR, 3, 5, tzinfo=SHANGHAI), datetime(YEAR, 8, 21, tzinfo=SHANGHAI)
-_AUDITOR, _SUPERVISOR = (Actor(SYSTEM.id, role) for role in (Role.AUDITOR, Role.SUPERVISOR))
-_SATISFIED = """count(*) FILTER (WHERE satisfaction >= 3) AS num, count(satisfaction) AS den
-FROM requests WHERE submitted_at >= :since AND submitted_at < :until"""
-_MONTHS = "to_char(submitted_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM')"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question, and how somebody would write it who knows only the table.
-
-    ``of``: the key of the group whose requests are listed; ``satisfaction``: how the older
-    ``/statistics/satisfaction`` groups, which asks for itself what it needs.
-    """
-
-    name: str
-    measures: tuple[Measure, ...] = ()
-    group_by: tuple[Dimension, ...] = ()
-    filters: Filters = _ALL
-    since: datetime = _SINCE
-    until: datetime = _UNTIL
-    plain: str = ""
-    of: str | None = None
-    satisfaction: GroupBy | None = None
-
-    @property
-    def query(self) -> Query:
-        return Query(self.measures, self.group_by, self.filters, self.since, self.until)
-
-    async def ask(self, db: Database, actor: Actor, now: datetime) -> Any:
-        """As the service does, from asking to figures."""
-        if self.satisfaction is not None:
-            period = (self.since, self.until)
-            return await queries.satisfaction(db, period, self.satisfaction, actor=actor, now=now)
-        if self.of is not None:
-            return await members.members(
-                db, self.query, self.measures[0], members.Part.NUM, (self.of,), actor=actor, now=now
-            )
-        return await engine.figures(db, self.query, actor=actor, now=now)
-
-
-M, D = Measure, Dimension
-_BY_UNIT = f"SELECT unit_code, {_SATISFIED} GROUP BY 1"
-_LISTED = (
-    "SELECT *, (SELECT count(*) FROM requests AS every WHERE every.unit_code = 'housing'"
-    " AND every.satisfaction >= 3 AND every.submitted_at >= :since AND every.submitted_at < :until)"
-    " FROM requests WHERE unit_code = 'housing' AND satisfaction >= 3 AND submitted_at >= :since"
-    " AND submitted_at < :until ORDER BY submitted_at DESC, id DESC LIMIT 21"
-)
-ASKED = (
-    Asked("four headline figures", (M.RECEIVED, M.CLOSED, M.RATED, M.SATISFIED),
-          plain=f"SELECT {_SATISFIED}"),
-    Asked("satisfied by unit and month", (M.SATISFIED,), (D.UNIT, D.MONTH),
-          plain=f"SELECT unit_code, {_MONTHS} AS month, {_SATISFIED} GROUP BY 1, 2"),
-    Asked("overdue by unit", (M.OVERDUE,), (D.UNIT,),
-          plain="SELECT unit_code, count(*) FILTER (WHERE replied_at >= reply_due_at) AS num,"
-          " count(replied_at) AS den FROM requests WHERE reply_due_at >= :since"
-          " AND reply_due_at < :until GROUP BY 1"),
-    Asked("all figures by unit", tuple(Measure), (D.UNIT,)),
-    Asked("satisfied by town and community", (M.SATISFIED,), (D.TOWN, D.COMMUNITY),
-          plain=f"SELECT left(grid_code, 9), left(grid_code, 12), {_SATISFIED} GROUP BY 1, 2"),
-    Asked("satisfied by grid", (M.SATISFIED,), (D.GRID,),
-          plain=f"SELECT left(grid_code, 15), {_SATISFIED} GROUP BY 1"),
-    Asked("satisfied by category and leaf", (M.SATISFIED,), (D.CATEGORY, D.CATEGORY_LEAF),
-          plain=f"SELECT category_code, {_SATISFIED} GROUP BY 1"),
-    Asked("satisfied by channel", (M.SATISFIED,), (D.CHANNEL,),
-          plain=f"SELECT channel, {_SATISFIED} GROUP BY 1"),
-    Asked("received by day, one town", (M.RECEIVED,), (D.DAY,), Filters(grid="370281001"),
-          plain="SELECT (submitted_at AT TIME ZONE 'Asia/Shanghai')::date, count(*) FROM requests"
-          " WHERE grid_code >= '370281001' AND grid_code < '370281001:'"
-          " AND submitted_at >= :since AND submitted_at < :until GROUP BY 1"),
-    Asked("satisfied by unit, one month", (M.SATISFIED,), (D.UNIT,), since=_MONTH,
-          until=_MONTH_END, plain=_BY_UNIT),
-    Asked("satisfied by unit, 5 March to 20 August", (M.SATISFIED,), (D.UNIT,),
-          since=_ODD, until=_ODD_END, plain=_BY_UNIT),
-    Asked("satisfied by unit and category", (M.SATISFIED,), (D.UNIT, D.CATEGORY),
-          plain="SELECT unit_code, split_part(category_code, '.', 1),"
-          f" {_SATISFIED} GROUP BY 1, 2"),
-    Asked("satisfied by unit and leaf", (M.SATISFIED,), (D.UNIT, D.CATEGORY_LEAF),
-          plain=f"SELECT unit_code, category_code, {_SATISFIED} GROUP BY 1, 2"),
-    Asked("satisfied by town and leaf", (M.SATISFIED,), (D.TOWN, D.CATEGORY_LEAF),
-          plain=f"SELECT left(grid_code, 9), category_code, {_SATISFIED} GROUP BY 1, 2"),
-    Asked("overdue by unit, one town", (M.OVERDUE,), (D.UNIT,), Filters(grid="370281001")),
-    Asked("median and P90 of hours by unit", (M.DURATION_MEDIAN, M.DURATION_P90), (D.UNIT,),
-          plain="SELECT unit_code,"
-          " percentile_disc(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY office_s)"
-          " FROM requests WHERE submitted_at >= :since AND submitted_at < :until GROUP BY 1"),
-    Asked("median of hours by community", (M.DURATION_MEDIAN,), (D.COMMUNITY,),
-          plain="SELECT left(grid_code, 12), percentile_disc(0.5) WITHIN GROUP (ORDER BY office_s)"
-          " FROM requests WHERE submitted_at >= :since AND submitted_at < :until GROUP BY 1"),
-    Asked("requests behind satisfied of one unit", (M.SATISFIED,), (D.UNIT,), of="housing",
-          plain=_LISTED),
-    Asked("/satisfaction", satisfaction=GroupBy.NONE),
-    Asked("/satisfaction by unit", satisfaction=GroupBy.UNIT),
-    Asked("/satisfaction by grid", satisfaction=GroupBy.GRID),
-    Asked("/satisfaction by category", satisfaction=GroupBy.CATEGORY),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
     """Medians in ms. ``auditor``: with what is too small to be told found out and hidden.
-    ``requests_ms``, ``plain_ms`` None: nobody asked so. ``summed``: sums tell it. ``same``: both
-    ways of counting said the same."""
+
+    ``kb`` and ``figures``: of the auditor's answer, and how many figures it has. ``requests_ms``,
+    ``plain_ms`` None: nobody asked so. ``summed``: sums tell it. ``same``: both ways of counting,
+    and the list behind a figure, said the same; None: nothing was compared.
+    """
 
     name: str
     auditor_ms: float
     supervisor_ms: float
+    kb: float
+    figures: int
     requests_ms: float | None
     plain_ms: float | None
     summed: bool
-    same: bool
+    same: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,96 +64,218 @@ class Result:
     load_s: float
     sums_s: float
     queries: tuple[Timed, ...]
+    at_work: AtWork
 
 
 def measure(rows: int, *, folder: Path | None, say: Callable[[str], object]) -> Result:
-    """On a PostgreSQL of its own, which is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="lianxin-bench-", dir=folder) as place:
+    """On a PostgreSQL and a service of its own, which are gone afterwards.
+
+    Raises: Misfire: an answer was no 200.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="lianxin-bench-", dir=folder) as place,
+        ExitStack() as on,
+    ):
         server = EmbeddedPostgres(Path(place) / "database")
+        on.callback(server.stop)
         server.start()
-        try:
-            return _on(server.admin_url, rows, say)
-        finally:
-            server.stop()
+        data = Path(place) / "service"
+        data.mkdir(mode=0o700)
+        asyncio.run(_make_city(server.url, data))
+        began = time.perf_counter()
+        city_year.fill(Settings(), server.url, YEAR, rows, seed=1)
+        load_s = time.perf_counter() - began
+        say(f"a year of {rows:,} requests loaded in {load_s:.0f} s")
+        sums_s = asyncio.run(_make_sums(server.url))
+        say(f"sums made from scratch in {sums_s:.0f} s")
+        service = on.enter_context(Service(data, database_url=server.url, workers=1))
+        auditor, supervisor = _log_in(service)
+        with (
+            _Count(server.url) as count,
+            Door(service.port, auditor) as blind,
+            Door(service.port, supervisor) as seeing,
+        ):
+            queries = tuple(_time(it, blind, seeing, count) for it in QUESTIONS)
+            say("every question asked; now while others write")
+            rest_ms = {it.name: it.auditor_ms for it in queries}
+            worked = at_work.measure(server.url, blind, rest_ms, say=say)
+        return Result(rows, load_s, sums_s, queries, worked)
 
 
-def _on(url: str, rows: int, say: Callable[[str], object]) -> Result:
-    asyncio.run(_make_city(url))
-    began = time.perf_counter()
-    city_year.fill(Settings(), url, YEAR, rows, seed=1)
-    load_s = time.perf_counter() - began
-    say(f"a year of {rows:,} requests loaded in {load_s:.0f} s")
-    return asyncio.run(_ask(url, rows, load_s, say))
-
-
-async def _make_city(url: str) -> None:
+async def _make_city(url: str, data: Path) -> None:
+    """The demo city with its accounts, as ``lianxin serve`` makes it."""
     db, now = Database(url, DatabaseSettings()), datetime.now(UTC)
     async with db.engine.begin() as connection:
         await connection.run_sync(metadata.create_all)
-    async with db.transaction() as session:
-        await seeds.seed(session, now=now)
-        await demo.seed(session, now=now)
+    await founding.seed_city(db, Settings(data=data), Keys.of(data, SecretStr("")), now=now)
     await db.close()
+    # Else the service would make the tables.
+    await asyncio.to_thread(alembic.command.stamp, config_of(url), "head")
 
 
-async def _ask(url: str, rows: int, load_s: float, say: Callable[[str], object]) -> Result:
-    db = Database(url, DatabaseSettings(statement_timeout_ms=600_000))
-    await db.open()
-    try:
-        began = time.perf_counter()
-        made = 1
-        while made:
-            async with db.transaction() as session:
-                made = await rollup_making.refresh(session, now=datetime.now(UTC))
-        sums_s = time.perf_counter() - began
-        say(f"sums made from scratch in {sums_s:.0f} s")
-        return Result(rows, load_s, sums_s, tuple([await _time(db, asked) for asked in ASKED]))
-    finally:
-        await db.close()
+async def _make_sums(url: str) -> float:
+    """How long it took, in seconds."""
+    db, began, made = Database(url, PATIENT), time.perf_counter(), 1
+    while made:
+        async with db.transaction() as session:
+            made = await rollup_making.refresh(session, now=datetime.now(UTC))
+    await db.close()
+    return time.perf_counter() - began
 
 
-async def _time(db: Database, asked: Asked) -> Timed:
-    now = datetime.now(UTC)
-    auditor_ms, _ = await _median_ms(lambda: asked.ask(db, _AUDITOR, now))
-    supervisor_ms, _ = await _median_ms(lambda: asked.ask(db, _SUPERVISOR, now))
-    requests_ms, plain_ms, summed, same = None, None, True, True
-    if asked.satisfaction is None:
-        query = asked.query
-        summed = rollups.covers(query)
-        requests_ms, counted = await _median_ms(lambda: counting.tallies(db, query, now=now))
-        same = not summed or counted == await rollups.tallies(db, query, now=now)
-    if asked.plain:
-        plain, span = Statement(asked.plain), {"since": asked.since, "until": asked.until}
-        plain_ms, _ = await _median_ms(lambda: db.rows(plain, **span))
-    return Timed(asked.name, auditor_ms, supervisor_ms, requests_ms, plain_ms, summed, same)
+def _log_in(service: Service) -> list[Caller]:
+    """An auditor and a supervisor."""
+    service.wait_until_ready()
+    logins = json.loads((service.data / "demo.json").read_text())["logins"]
+    base_url = f"http://127.0.0.1:{service.port}"
+    with httpx.Client(base_url=base_url, timeout=30, trust_env=False) as http:
+        by_role = {it["role"]: it for it in logins}
+        return list(people.staff(http, [by_role["auditor"], by_role["supervisor"]]))
 
 
-async def _median_ms(ask: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
-    told, times = await ask(), []
-    for _ in range(_TURNS):
-        began = time.perf_counter()
-        await ask()
-        times.append((time.perf_counter() - began) * 1_000)
-    return median(times), told
+# --- timing --------------------------------------------------------------------------------------
+
+
+class _Count(ExitStack):
+    """Counting in process, without the service; each query once, however many questions have it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        runner = self.enter_context(asyncio.Runner())
+        self._run = runner.run
+        self._db = Database(url, PATIENT)
+        self._run(self._db.open())
+        self.callback(lambda: self._run(self._db.close()))
+        self._known: dict[Query, tuple[float, Tallies]] = {}
+
+    def requests(self, query: Query) -> tuple[float, Tallies]:
+        if query not in self._known:
+            now = datetime.now(UTC)
+            self._known[query] = door.timed(
+                lambda: self._run(counting.tallies(self._db, query, now=now))
+            )
+        return self._known[query]
+
+    def plain_ms(self, question: Question) -> float:
+        query, statement = question.queries[0], Statement(question.plain)
+        values = {"since": query.since, "until": query.until}
+        return door.timed(lambda: self._run(self._db.rows(statement, **values)))[0]
+
+
+def _time(question: Question, blind: Door, seeing: Door, count: _Count) -> Timed:
+    path = question.path
+    if question.further:
+        path += f"&cursor={seeing.must(path).json['next_cursor']}"
+    auditor_ms, told = door.timed(lambda: blind.must(path))
+    supervisor_ms, shown = door.timed(lambda: seeing.must(path))
+    requests_ms, equal = None, None
+    if question.queries:
+        counted = [count.requests(query) for query in question.queries]
+        requests_ms = sum(ms for ms, _ in counted)
+        query, tallies = question.queries[0], counted[0][1]
+        if question.cell is None:
+            equal = same(told, tallies) and same(shown, tallies, all_told=True)
+        else:
+            figure = seeing.must(path_of(query))
+            number = _number(figure, question.cell)
+            equal = (
+                same(figure, tallies, all_told=True)
+                and shown.total == number
+                and told.total in (number, None)
+            )
+    return Timed(
+        name=question.name,
+        auditor_ms=auditor_ms,
+        supervisor_ms=supervisor_ms,
+        kb=len(told.body) / 1_000,
+        figures=sum(1 for _ in _cells(told.json)),
+        requests_ms=requests_ms,
+        plain_ms=count.plain_ms(question) if question.plain else None,
+        summed=all(map(rollups.covers, question.queries)),
+        same=equal,
+    )
+
+
+def _cells(told: Any) -> Iterator[dict[str, Any]]:
+    """Every figure of an answer, whatever its form."""
+    if isinstance(told, list):
+        for it in told:
+            yield from _cells(it)
+    elif isinstance(told, dict):
+        if {"value", "suppressed"} <= told.keys():
+            yield told
+        else:
+            yield from _cells(list(told.values()))
+
+
+def _rows(told: Any) -> Sequence[dict[str, Any]]:
+    return [told["total"], *told["subtotals"], *told["groups"]]
+
+
+def same(heard: Heard, counted: Tallies, *, all_told: bool = False) -> bool:
+    """Whether the answer has exactly the groups that were counted, and their figures.
+
+    Args:
+        all_told: nothing may be hidden.
+    """
+    rows = _rows(heard.json)
+    return [tuple(row["keys"]) for row in rows] == list(counted.keys) and all(
+        not all_told if cell["suppressed"] else _agrees(cell, code, counted, row["keys"])
+        for row in rows
+        for code, cell in row["figures"].items()
+    )
+
+
+def _agrees(cell: dict[str, Any], code: str, counted: Tallies, keys: list[str | None]) -> bool:
+    measure = Measure(code)
+    if measure is Measure.COMPOSITE:  # put together from others
+        return True
+    tally = counted.of(tuple(keys), measure)
+    unit = DEFINITIONS[measure].unit
+    return (
+        abs(cell["num"] - _num(tally)) < 1e-6
+        and cell["excluded"] in (tally.cohort - tally.den, None)
+        and (unit is Unit.PER_1000 or cell["den"] == tally.den)  # people
+        and (unit is not Unit.HOURS or cell["value"] == tally.middle)
+    )
+
+
+def _num(tally: Tally) -> float:
+    return tally.num - tally.half * (1 - CURRENT_WEIGHTS.partly_solved)
+
+
+def _number(heard: Heard, cell: Cell) -> int:
+    """Of the figure that was opened: how many requests it says there are."""
+    rows = _rows(heard.json)
+    figures = next(row["figures"] for row in rows if tuple(row["keys"]) == cell.keys)
+    names = {Part.NUM: "num", Part.DEN: "den", Part.EXCLUDED: "excluded"}
+    return int(figures[cell.measure][names[cell.part]])
+
+
+# --- telling -------------------------------------------------------------------------------------
 
 
 def show(console: Console, result: Result) -> None:
     target = next((it for rows, it in QUERY_MS.items() if result.rows <= rows), None)
-    table = Table(title=f"figures over a year of {result.rows:,} requests, ms")
-    for column in ("", "auditor", "supervisor", "from requests", "plain SQL", "target", "same"):
-        table.add_column(column, justify="left" if not column else "right")
+    table = at_work.told_in(
+        f"figures over a year of {result.rows:,} requests, ms",
+        *("auditor", "supervisor", "kB", "figures", "from\nrequests", "plain\nSQL", "same"),
+        target=target,
+    )
     for timed in result.queries:
-        reached = target is None or timed.auditor_ms <= target
         table.add_row(
-            timed.name,
-            f"{timed.auditor_ms:.1f}{'' if timed.summed else ' (no sums)'}",
+            timed.name if timed.summed else f"{timed.name} (no sums)",
+            f"{timed.auditor_ms:.1f}",
             f"{timed.supervisor_ms:.1f}",
-            "" if timed.requests_ms is None else f"{timed.requests_ms:.1f}",
-            "" if timed.plain_ms is None else f"{timed.plain_ms:.1f}",
-            "" if target is None else f"≤ {target:.0f} {'reached' if reached else 'missed'}",
-            "yes" if timed.same else "NO",
+            f"{timed.kb:,.1f}",
+            f"{timed.figures:,}" if timed.figures else "",
+            "" if timed.requests_ms is None else f"{timed.requests_ms:,.1f}",
+            "" if timed.plain_ms is None else f"{timed.plain_ms:,.1f}",
+            {True: "yes", False: "NO", None: ""}[timed.same],
+            at_work.judged([timed.auditor_ms], target),
         )
     console.print(table)
+    at_work.show(console, result.at_work, target)
     console.print(
         f"loaded in {result.load_s:.0f} s (≤ {LOAD_S:.0f} for 396,000),"
         f" sums from scratch in {result.sums_s:.0f} s"

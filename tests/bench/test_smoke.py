@@ -5,12 +5,15 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.domain.measures import Measure
 from app.domain.sla import Metric
 from app.domain.working_time import WorkingCalendar
-from bench import pending
+from app.statistics.questions import Column, Tallies
+from bench import at_work, pending, statistics
 from bench.client import fire as fire_ourselves
 from bench.clocks import (
     DELIVER_CLOCKS,
@@ -21,7 +24,10 @@ from bench.clocks import (
     Night,
     Turn,
 )
-from bench.fire import Sample
+from bench.door import Door, Heard
+from bench.fire import Misfire, Sample
+from bench.people import Caller
+from bench.questions import QUESTIONS, TYPICAL
 from bench.report import Round, verdicts
 from bench.variants import CREATE, NOOP, PGBENCH, page_name, read_name
 
@@ -110,14 +116,38 @@ async def test_the_own_client_counts_what_was_answered_and_what_was_wrong(
     assert len(seen) >= told["done"]
 
 
-@pytest.mark.slow
-def test_a_tiny_run_measures_everything(tmp_path: Path):
-    out = tmp_path / "result.json"
+async def test_an_answer_that_is_no_200_ends_the_bench(unused_tcp_port_factory):
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy")
+        writer.close()
+
+    port = unused_tcp_port_factory()
+    async with await asyncio.start_server(answer, "127.0.0.1", port):
+        with Door(port, Caller("token", "id")) as door, pytest.raises(Misfire, match="503 busy"):
+            await asyncio.to_thread(door.must, "/api/v1/statistics")
+
+
+def test_figures_that_differ_from_what_was_counted_are_noticed():
+    def answer(**figures: Any) -> Heard:
+        cell = {"num": 4.0, "den": 6, "excluded": 2, "value": 2 / 3, "suppressed": False, **figures}
+        total = {"keys": [], "figures": {"satisfied": cell}}
+        return Heard(
+            200, json.dumps({"total": total, "subtotals": [], "groups": []}).encode(), None
+        )
+
+    counted = Tallies([()], {Measure.SATISFIED: Column([8], [6], [4], [0], [None])})
+    assert statistics.same(answer(), counted, all_told=True)
+    assert not statistics.same(answer(num=5.0), counted)
+    assert not statistics.same(answer(excluded=1), counted)
+    hidden = answer(num=None, den=None, excluded=None, value=None, suppressed=True)
+    assert statistics.same(hidden, counted)
+    assert not statistics.same(hidden, counted, all_told=True)
+
+
+def run(out: Path, *options: str) -> Any:
     ran = subprocess.run(
-        [
-            *(sys.executable, "-m", "bench", "--rounds=1", "--seconds=1", "--rows=300,900"),
-            *("--residents=40", "--clocks=3000", "--due=600", f"--json={out}"),
-        ],
+        [sys.executable, "-m", "bench", *options, f"--json={out}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -125,7 +155,33 @@ def test_a_tiny_run_measures_everything(tmp_path: Path):
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    told = json.loads(out.read_text())
+    return json.loads(out.read_text())
+
+
+@pytest.mark.slow
+def test_a_tiny_year_is_asked_everything_through_the_service(tmp_path: Path):
+    told = run(tmp_path / "result.json", "--only=statistics", "--year-rows=600")["statistics"]
+    assert [it["name"] for it in told["queries"]] == [it.name for it in QUESTIONS]
+    for timed in told["queries"]:
+        assert timed["auditor_ms"] > 0, timed
+        assert timed["supervisor_ms"] > 0, timed
+        assert timed["same"] is not False, timed
+    assert sum(timed["same"] is True for timed in told["queries"]) > 30
+    worked = told["at_work"]
+    assert worked["same"]
+    assert worked["entries"] > 600
+    assert worked["ms"].keys() == {at_work.SEARCH, *(it.name for it in TYPICAL)}
+    assert all(ms > 0 for by_state in worked["ms"].values() for ms in by_state.values())
+    assert all(per_s > 10 for per_s in worked["per_s"].values())
+
+
+@pytest.mark.slow
+def test_a_tiny_run_measures_everything(tmp_path: Path):
+    told = run(
+        tmp_path / "result.json",
+        *("--rounds=1", "--seconds=1", "--rows=300,900"),
+        *("--residents=40", "--clocks=3000", "--due=600"),
+    )
     pages = [page_name(rows, role) for rows in (300, 900) for role in ("handler", "resident")]
     for name in (NOOP, PGBENCH, CREATE, read_name(300), read_name(900), *pages):
         assert told["medians"][name]["per_s"] > 0, name
