@@ -353,9 +353,9 @@ def counted_queries(db: Database) -> Iterator[list[str]]:
     def note_engine(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         sent.append(statement)
 
-    async def watched(sql: str, *arguments: Any) -> Any:
+    async def watched(sql: str, *arguments: Any, **how: Any) -> Any:
         sent.append(sql)
-        return await plain(sql, *arguments)
+        return await plain(sql, *arguments, **how)
 
     pool.fetch = watched  # type: ignore[method-assign]
     event.listen(db.engine.sync_engine, "before_cursor_execute", note_engine)

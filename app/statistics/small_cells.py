@@ -17,7 +17,7 @@ from app.statistics import rollups
 from app.statistics.dimensions import HIERARCHY, LEVELS, PLACE_DIGITS, Dimension, Hierarchy
 from app.statistics.periods import ZONE
 from app.statistics.predicates import COUNTED
-from app.statistics.questions import Keys, Part, Query, parts_of
+from app.statistics.questions import MOST_GROUPS, Keys, Part, Query, parts_of
 from app.statistics.sheets import Sheet, Windows, read
 from app.statistics.sums import Facet, Sum, facet_of
 from app.statistics.support import Levels, Period, levels_of, month_number, support_of
@@ -103,13 +103,11 @@ class _Steps:
     def paths(self, groups: Sequence[Keys]) -> list[Path | None]:
         if self._alone:
             return [self._path(keys) for keys in groups]
-        column, known = [], dict[Keys, Path | None]()
-        for keys in groups:
-            told = tuple([keys[at] for at in self._places if at < len(keys)])
-            if told not in known:
-                known[told] = self._path(keys)
-            column.append(known[told])
-        return column
+        # Of two levels at most one is of this hierarchy then: its keys are few.
+        at = self._places[0] if self._places else MOST_GROUPS  # of none: filters alone
+        alike = {keys[at : at + 1]: keys for keys in groups}
+        known = {told: self._path(keys) for told, keys in alike.items()}
+        return [known[keys[at : at + 1]] for keys in groups]
 
     def _path(self, keys: Keys) -> Path | None:
         """None: several. Whoever was never seen has nobody in it."""

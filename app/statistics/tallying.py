@@ -1,9 +1,10 @@
 """From cells to tallies: what a sheet has is put into the groups that a query asks for. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
+from typing import Any
 
 import numpy
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ Places = NDArray[numpy.intp]
 Names = Sequence[str | None]
 _Sums = NDArray[numpy.int64]  # by group
 _Middles = list[float | None]
+_TimeAt = Callable[[Places], NDArray[numpy.integer[Any]]]
 _MOST_TIMES = 1 << 20  # in a table of groups by times; sorting is better for more
 
 
@@ -118,36 +120,58 @@ class _Table:
     def middles(self, there: Sequence[Places]) -> dict[Measure, _Middles]:
         """``percentile_disc`` of each group: the least office time that so many do not exceed."""
         found: dict[Measure, _Middles] = {measure: [] for measure in PERCENTILE}
-        for depth, places in enumerate(there):
-            groups = self.groups // prod(len(axis.names) for axis in self.axes[depth:])
-            reached, time_at, totals = self._times(groups, int(places.max(initial=0)) + 1)
-            before = (numpy.cumsum(totals) - totals)[places]
-            timed = numpy.flatnonzero(totals[places])  # nobody's time has no middle
+        for times in reversed(list(self._times(there))):
+            totals, reached, time_at = times
+            before = numpy.cumsum(totals) - totals
+            timed = numpy.flatnonzero(totals)  # nobody's time has no middle
             for measure, share in PERCENTILE.items():
-                wanted = before + numpy.ceil(share * totals[places]).astype(numpy.int64)
-                at = numpy.searchsorted(reached, wanted[timed])
-                of_depth: _Middles = [None] * len(places)
-                for place, tenths in zip(timed.tolist(), time_at(at).tolist(), strict=True):
-                    of_depth[place] = tenths / OF_AN_HOUR
+                wanted = (before + numpy.ceil(share * totals).astype(numpy.int64))[timed]
+                tenths = time_at(numpy.searchsorted(reached, wanted))
+                of_depth: _Middles = [None] * len(totals)
+                for place, value in zip(timed.tolist(), tenths.tolist(), strict=True):
+                    of_depth[place] = value / OF_AN_HOUR
                 found[measure] += of_depth
         return found
 
-    def _times(self, groups: Places, size: int) -> tuple[_Sums, Callable[[Places], _Sums], _Sums]:
-        """Office times in order, group after group: how many have come so far, which time it is at
-        some places; and of each group how many."""
+    def _times(self, there: Sequence[Places]) -> Iterator[tuple[_Sums, _Sums, _TimeAt]]:
+        """Office times in order, group after group, from the last depth up: how many each group
+        has; how many have come so far, and which time it is at some places."""
         tenths, numbers = self.cells.codes[-1], self.cells.counts[EVERYBODY]
         width = int(tenths.max(initial=0)) + 1
-        if size * width <= _MOST_TIMES:
-            table = numpy.bincount(groups * width + tenths, numbers, size * width)
-            totals = table.reshape(size, width).sum(axis=1)
-            reached = numpy.cumsum(table.astype(numpy.int64))
-            return reached, lambda at: at % width, totals.astype(numpy.int64)
+        table: _Sums | None = None
+        for depth in range(len(there) - 1, -1, -1):
+            places = there[depth]
+            if table is not None:  # of the depth below, whose groups stand side by side
+                parents = there[depth + 1] // len(self.axes[depth].names)
+                starts = numpy.searchsorted(parents, places)
+                nobody = numpy.zeros((len(places), width), dtype=numpy.int64)
+                table = numpy.add.reduceat(table, starts, axis=0) if len(table) else nobody
+            elif len(places) * width <= _MOST_TIMES:
+                groups = self._ranked(depth, places)
+                size = len(places) * width
+                table = numpy.bincount(groups * width + tenths, numbers, size).astype(numpy.int64)
+                table = table.reshape(-1, width)
+            else:
+                yield self._sorted(self._ranked(depth, places), len(places), width)
+                continue
+            yield table.sum(axis=1), numpy.cumsum(table), lambda at: at % width
+
+    def _ranked(self, depth: int, places: Places) -> Places:
+        """Of each cell its group, by its place among those that are there."""
+        below = prod(len(axis.names) for axis in self.axes[depth:])
+        ranks = numpy.zeros(prod(len(axis.names) for axis in self.axes[:depth]), dtype=numpy.intp)
+        ranks[places] = numpy.arange(len(places))
+        return ranks[self.groups // below if below > 1 else self.groups]
+
+    def _sorted(self, groups: Places, size: int, width: int) -> tuple[_Sums, _Sums, _TimeAt]:
+        """Group, time and number in one: sorting places would take three times as long."""
+        tenths, numbers = self.cells.codes[-1], self.cells.counts[EVERYBODY]
         bits = int(numbers.max(initial=0)).bit_length()
-        # Group, time and number in one: sorting places would take three times as long.
-        packed = numpy.sort((groups * width + tenths) << bits | numbers)
+        kind = numpy.int32 if (size * width << bits) < 1 << 31 else numpy.int64
+        packed = numpy.sort((groups * width + tenths << bits | numbers).astype(kind))
+        totals = numpy.bincount(groups, weights=numbers, minlength=size).astype(numpy.int64)
         reached = numpy.cumsum(packed & ((1 << bits) - 1))
-        totals = numpy.bincount(groups, weights=numbers, minlength=size)
-        return reached, lambda at: (packed[at] >> bits) % width, totals.astype(numpy.int64)
+        return totals, reached, lambda at: (packed[at] >> bits) % width
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,14 +78,18 @@ def figures_view(
     earlier = before[1] if before else None
     codes = [measure.value for measure in query.measures]
 
-    def row(keys: Keys, cells: Mapping[Measure, Cell]) -> dict[str, Any]:
-        return {
-            "keys": keys,
-            "names": [name(*pair) for pair in zip(query.group_by, keys, strict=False)],
-            "figures": dict(zip(codes, map(_cell, cells.values()), strict=True)),
-            "before": None if earlier is None else _before(cells, _same(earlier, keys)),
-        }
+    def rows(told: Mapping[Keys, Mapping[Measure, Cell]]) -> list[dict[str, Any]]:
+        return [
+            {
+                "keys": keys,
+                "names": list(map(name, query.group_by, keys)),
+                "figures": dict(zip(codes, map(_cell, cells.values()), strict=True)),
+                "before": None if earlier is None else _before(cells, _same(earlier, keys)),
+            }
+            for keys, cells in told.items()
+        ]
 
+    [total] = rows({(): found.total})
     return orjson.dumps(
         {
             "definition_version": DEFINITION_VERSION,
@@ -96,9 +100,9 @@ def figures_view(
             "before_until": _local(before[0].until) if before else None,
             "group_by": query.group_by,
             "basis": {measure.value: query.basis_of(measure) for measure in query.measures},
-            "total": row((), found.total),
-            "subtotals": [row(keys, cells) for keys, cells in found.subtotals.items()],
-            "groups": [row(keys, cells) for keys, cells in found.groups.items()],
+            "total": total,
+            "subtotals": rows(found.subtotals),
+            "groups": rows(found.groups),
         }
     )
 

@@ -33,7 +33,13 @@ class Moment(Database):
         while rows := await cursor.fetch(at_once):
             yield rows
 
-    async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+    async def _fetch(
+        self,
+        sql: str,
+        arguments: Sequence[Any],
+        *,
+        planned_once: bool = False,  # noqa: ARG002 - nothing is asked twice here
+    ) -> list[asyncpg.Record]:
         return await self._connection.fetch(sql, *arguments)
 
 

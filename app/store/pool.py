@@ -25,13 +25,20 @@ class PoolExhausted(Exception):
 class _Line:
     """One connection and the statements prepared on it, the latest used last."""
 
-    __slots__ = ("connection", "prepared")
+    __slots__ = ("_planned_once", "connection", "prepared")
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.connection = connection
         self.prepared: dict[str, PreparedStatement[asyncpg.Record]] = {}
+        self._planned_once = False
 
-    async def fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+    async def fetch(
+        self, sql: str, arguments: Sequence[Any], *, planned_once: bool
+    ) -> list[asyncpg.Record]:
+        if planned_once is not self._planned_once:
+            mode = "force_generic_plan" if planned_once else "auto"
+            await self.connection.execute(f"SET plan_cache_mode = {mode}")
+            self._planned_once = planned_once
         prepared = self.prepared.pop(sql, None)
         if prepared is None:
             if len(self.prepared) >= _MOST_PREPARED:
@@ -58,9 +65,9 @@ class Pool:
         self._closed = False
 
     async def fetch(
-        self, sql: str, arguments: Sequence[Any], wait_s: float
+        self, sql: str, arguments: Sequence[Any], wait_s: float, *, planned_once: bool = False
     ) -> list[asyncpg.Record]:
-        """Run one statement and return its rows.
+        """Run one statement and return its rows; for ``planned_once`` see ``Statement``.
 
         Raises: PoolExhausted: no connection became free within ``wait_s``.
         """
@@ -68,7 +75,7 @@ class Pool:
         self._lent.add(line)
         good = False
         try:
-            rows = await line.fetch(sql, arguments)
+            rows = await line.fetch(sql, arguments, planned_once=planned_once)
             good = True
             return rows
         except asyncpg.PostgresError:  # the statement failed, the connection is good

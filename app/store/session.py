@@ -46,11 +46,15 @@ class Statement:
 
     Build it at import (or cache it): asyncpg keeps the prepared statement by its text. A ``::type``
     cast is left alone.
+
+    Args:
+        planned_once: for long statements whose plan is the same whatever they are asked: PostgreSQL
+            would otherwise plan them each time, as often as that seems to cost it less.
     """
 
     _NAME = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 
-    def __init__(self, sql: str) -> None:
+    def __init__(self, sql: str, *, planned_once: bool = False) -> None:
         names: dict[str, int] = {}
 
         def position(match: re.Match[str]) -> str:
@@ -58,6 +62,7 @@ class Statement:
 
         self.sql = self._NAME.sub(position, sql)
         self.names: tuple[str, ...] = tuple(names)
+        self.planned_once = planned_once
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         return [values[name] for name in self.names]
@@ -158,22 +163,26 @@ class Database:
         Raises:
             DatabaseBusy: no connection became free in time.
         """
-        rows = await self._fetch(statement.sql, statement.arguments(values))
+        rows = await self.rows(statement, **values)
         return rows[0] if rows else None
 
     async def rows(self, statement: Statement, **values: Any) -> list[asyncpg.Record]:
         """Run one read and return all its rows. Raises: DatabaseBusy."""
-        return await self._fetch(statement.sql, statement.arguments(values))
+        arguments = statement.arguments(values)
+        return await self._fetch(statement.sql, arguments, planned_once=statement.planned_once)
 
     async def together(self, statement: Grouped, **values: Any) -> list[asyncpg.Record]:
         """Run one read, along with others who ask the same now. Raises: DatabaseBusy."""
         return await self._together.ask(statement, values)
 
-    async def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+    async def _fetch(
+        self, sql: str, arguments: Sequence[Any], *, planned_once: bool = False
+    ) -> list[asyncpg.Record]:
         if self._pool is None:
             raise RuntimeError("Database.open() was not called")
         try:
-            return await self._pool.fetch(sql, arguments, self._settings.acquire_timeout_s)
+            wait_s = self._settings.acquire_timeout_s
+            return await self._pool.fetch(sql, arguments, wait_s, planned_once=planned_once)
         except PoolExhausted:
             raise DatabaseBusy(retry_after_s=1) from None
         except asyncpg.InternalClientError as error:  # see _find_broken

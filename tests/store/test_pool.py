@@ -46,6 +46,21 @@ async def test_whoever_waits_too_long_is_told_that_the_database_is_busy(small: D
     assert await small.one_statement(ONE) is not None
 
 
+async def test_a_statement_is_planned_once_if_it_says_so(small: Database) -> None:
+    sql = "SELECT count(*) FROM generate_series(1, :most::int)"
+    once, each = Statement(f"{sql} AS once", planned_once=True), Statement(f"{sql} AS each")
+    plans = Statement("""
+SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE :like
+""")
+    for most in (3, 4, 5):
+        for statement in (once, each):
+            row = await small.one_statement(statement, most=most)
+            assert row is not None
+            assert row["count"] == most
+    told = [await small.one_statement(plans, like=f"%AS {name}") for name in ("once", "each")]
+    assert [tuple(row) for row in told if row is not None] == [(3, 0), (0, 3)]
+
+
 async def test_a_failing_statement_costs_no_connection(small: Database) -> None:
     before = await pids(small)
     for _ in range(5):
