@@ -85,11 +85,16 @@ COLUMNS: Mapping[str, Column] = {column.name: column for column in _laid_out()}
 TOGETHER = " || ".join(
     f"string_agg({column.sql}, '' ORDER BY requests.id)" for column in COLUMNS.values()
 )
-JOIN_KEYS = " ".join(
-    f"JOIN statistics_keys AS key_{code} ON key_{code}.code = '{code}'"
-    f" AND key_{code}.key = coalesce({sql}, '')"
-    for code, sql in CODES.items()
-)
+
+
+def _key_of(code: str, sql: str) -> str:
+    """One by one: of a plain join the planner expects no row at all, and it read all grids for each
+    request."""
+    return f"""CROSS JOIN LATERAL (SELECT number FROM statistics_keys
+  WHERE code = '{code}' AND key = coalesce({sql}, '') LIMIT 1) AS key_{code}"""  # noqa: S608
+
+
+JOIN_KEYS = " ".join(_key_of(code, sql) for code, sql in CODES.items())
 # The next instant after which something may change; a ``least`` of none is NULL.
 NEXT_DUE = (
     f"""least({", ".join(f"CASE WHEN {it} >= :now::timestamptz THEN {it} END" for it in DUES)})"""
