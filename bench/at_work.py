@@ -6,11 +6,7 @@ since the sums were looked at, and how old the requests were.
 """
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -27,13 +23,12 @@ from app.store.session import Database, Statement
 from bench import door
 from bench.door import Door
 from bench.fire import Misfire
+from bench.helper import Helper
 from bench.questions import SINCE, TYPICAL, UNTIL, YEAR
-from bench.servers import clean_environment
 
 PATIENT = DatabaseSettings(statement_timeout_ms=900_000)
 FIRST, PER_S = 400, 50
 MOST_ENTRIES = 1_000_000
-_STOP_S = 20.0
 SEARCH = "search for touched requests alone"
 
 AT_REST, AUDIT = "at rest", "with the audit"
@@ -125,51 +120,20 @@ async def _write_audit(url: str) -> int:
         await connection.close()
 
 
-class Toucher(AbstractContextManager["Toucher"]):
+class Toucher(Helper):
     """A process of ``bench.toucher``, which has touched its first requests when it is there."""
 
     def __init__(self, url: str, since: datetime, until: datetime) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.toucher"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=clean_environment({}),
-            text=True,
-            start_new_session=True,
-        )
+        super().__init__("bench.toucher")
         asked = {"url": url, "since": since.isoformat(), "until": until.isoformat()}
-        self._say({**asked, "first": FIRST, "per_s": PER_S})
-        self._hear()
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
+        self.say({**asked, "first": FIRST, "per_s": PER_S})
+        self.hear()
 
     def stop(self) -> float:
         """How many steps a second there were. Raises: Misfire."""
-        self._say({})
-        told = self._hear()
-        return told["done"] / told["seconds"]
-
-    def _say(self, what: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(what) + "\n")
-        self._process.stdin.flush()
-
-    def _hear(self) -> dict[str, float]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise Misfire("a writer ended by itself")
-        told: dict[str, float] = json.loads(line)
-        return told
+        self.say({})
+        told = self.hear()
+        return float(told["done"] / told["seconds"])
 
 
 def show(console: Console, worked: AtWork, target: float | None) -> None:

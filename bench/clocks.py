@@ -5,24 +5,21 @@ sweep it is counted that every rung was told once, whoever told it.
 """
 
 import asyncio
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from statistics import median
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import asyncpg
 
 from bench import pending
 from bench.fire import Misfire
 from bench.ground import Ground
+from bench.helper import Helper
 from bench.people import People
-from bench.servers import clean_environment
 
 SWEEP_ONE, SWEEP_TWO = "sweep, 1 process", "sweep, 2 processes"
 MOVES = "automatic steps (signed by itself)"
@@ -30,7 +27,6 @@ DELIVER_SUBMISSIONS, DELIVER_CLOCKS = "deliver submissions", "deliver clocks' ru
 _DATABASE = "clocks"
 _TICKS = 500
 _MOVED = 200
-_STOP_S = 20.0
 
 T = TypeVar("T")
 
@@ -55,52 +51,20 @@ class Night:
     pending: int
 
 
-class Sweeper(AbstractContextManager["Sweeper"]):
+class Sweeper(Helper):
     """A process of ``bench.sweeper``."""
 
     def __init__(self, ground: Ground) -> None:
         folder = ground.folder / "sweepers"
         folder.mkdir(exist_ok=True)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "bench.sweeper"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=clean_environment({}),
-            text=True,
-            start_new_session=True,
-        )
-        self._say(
+        super().__init__("bench.sweeper")
+        self.say(
             {"url": ground.url(_DATABASE), "secret_key": ground.secret_key, "data": str(folder)}
         )
-        self.answer()
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
+        self.hear()
 
     def order(self, job: str, times: int = 1) -> None:
-        self._say({"job": job, "times": times, "now": pending.NOW.isoformat()})
-
-    def answer(self) -> dict[str, Any]:
-        """Wait for what the last order came to. Raises: Misfire."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise Misfire("a sweeper ended by itself")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _say(self, what: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(what) + "\n")
-        self._process.stdin.flush()
+        self.say({"job": job, "times": times, "now": pending.NOW.isoformat()})
 
 
 class Clocks(AbstractContextManager["Clocks"]):
@@ -129,7 +93,7 @@ class Clocks(AbstractContextManager["Clocks"]):
         self._signed = found["signed"]
         self._sweepers = [self._open.enter_context(Sweeper(ground)) for _ in range(2)]
         self._sweepers[0].order("sweep_clocks")  # the first of all: statements are prepared
-        self._sweepers[0].answer()
+        self._sweepers[0].hear()
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +111,7 @@ class Clocks(AbstractContextManager["Clocks"]):
         turns = {SWEEP_ONE: self._sweep(1), SWEEP_TWO: self._sweep(2)}
         one = self._sweepers[0]
         one.order("sweep_clocks", _TICKS)
-        idle_tick_us = median(one.answer()["times_s"]) * 1e6
+        idle_tick_us = median(one.hear()["times_s"]) * 1e6
         idle_at = self._tally()["pending"]
         turns[DELIVER_CLOCKS] = self._deliver(self._keep_some)
         turns[DELIVER_SUBMISSIONS] = self._deliver(pending.submit)
@@ -196,7 +160,7 @@ class Clocks(AbstractContextManager["Clocks"]):
         began = time.perf_counter()
         for sweeper in sweepers:
             sweeper.order(job)
-        used_s = sum(sweeper.answer()["used_s"] for sweeper in sweepers)
+        used_s = sum(sweeper.hear()["used_s"] for sweeper in sweepers)
         took_s = time.perf_counter() - began
         database_us = self._ground.database_used_us() - database_us
         return Turn(done / took_s, done, used_s * 1e6 / done, database_us / done)

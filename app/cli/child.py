@@ -49,7 +49,7 @@ _NEW_OBJECTS = 20_000  # before Python looks for garbage among them; a table of 
 class _Server(uvicorn.Server):
     """Looks once at all that was loaded, and never again: going through it takes 100 ms each time
     that Python looks for garbage in everything. And seldom at what is new: hardly any of it is in
-    circles, and looking took more than half the time in which a large answer is made."""
+    circles, and looking took more than half the time in which thousands of figures are made."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -83,7 +83,7 @@ def reading(wanted: tuple[Sum, ...], grains: tuple[str, ...]) -> Statement:
         parts.append(f"""SELECT {KINDS}, NULL, {nothing}, NULL, array_agg(code),
   array_agg(kind), NULL, NULL FROM units""")  # noqa: S608
     before = "".join(_spans(grain, daily, inside) for grain in grains)
-    # Half of its time would go into planning it.
+    # Up to half of its time would go into planning it.
     return Statement(f"WITH {CLEAN}{before}\n{' UNION ALL '.join(parts)}", planned_once=True)
 
 

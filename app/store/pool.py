@@ -2,8 +2,8 @@
 
 asyncpg's own pool resets, wraps and supervises each connection it lends, which costs as much as a
 small statement. Nothing of that is needed here: what runs is one statement that commits by itself
-and leaves no state behind. A connection whose statement was cut off in the middle (cancelled, timed
-out, network) is thrown away.
+and leaves no state behind; how its plan is to be made, the connection's keeper remembers. A
+connection whose statement was cut off in the middle (cancelled, timed out, network) is thrown away.
 """
 
 import asyncio

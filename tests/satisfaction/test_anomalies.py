@@ -1,8 +1,6 @@
 """异常线索: each is listed with its requests and the facts it rests on, and with no person."""
 
-import json
 import random
-from collections import defaultdict
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -12,6 +10,8 @@ from sqlalchemy import text
 from app.requests import crowds
 from tests.city import CHINA, OTHER_UNIT, UNIT
 from tests.requests.doing import GOOD, working
+from tests.satisfaction.copying import copy_ratings, copy_requests, made
+from tests.satisfaction.plain_crowds import plainly
 
 URL = "/api/v1/satisfaction/anomalies"
 
@@ -215,44 +215,9 @@ async def test_periods_and_cursors_that_make_no_sense_are_refused(auditor, clock
 
 # --- against a slow and simple reading -----------------------------------------------------------
 
-_COPIES = text("""
-INSERT INTO requests
-SELECT (jsonb_populate_record(one, jsonb_build_object('id', copy.id, 'number', copy.number,
-  'unit_code', copy.unit_code))).*
-FROM requests AS one, jsonb_to_recordset(CAST(:copies AS jsonb)) AS copy
-  (id uuid, number text, unit_code text)
-WHERE one.id = :id
-""")
-_RATINGS = text("""
-INSERT INTO request_ratings (request_id, cycle_no, resident_id, contacted, solved, satisfaction,
-  reasons, at, unit_code, of_account, of_unit)
-VALUES (:id, 1, :who, true, 'solved', :stars, '[]', :at, :unit, 1, 0)
-""")
 
-
-def bursts(rows, key, within, at_least, least_stars):
-    """Groups of ids, by looking at every span from every rating on."""
-    found = []
-    of = defaultdict(list)
-    for row in rows:
-        of[row[key]].append(row)
-    for its in of.values():
-        its.sort(key=lambda it: (it["at"], str(it["id"])))
-        belonging = set()
-        for one in its:
-            span = [it for it in its if one["at"] <= it["at"] <= one["at"] + within]
-            if len(span) >= at_least and min(it["stars"] for it in span) >= least_stars:
-                belonging |= {it["id"] for it in span}
-        group, before = set(), None
-        for it in (it for it in its if it["id"] in belonging):
-            if before is not None and it["at"] - before > within:
-                found.append(frozenset(group))
-                group = set()
-            group.add(str(it["id"]))
-            before = it["at"]
-        if group:
-            found.append(frozenset(group))
-    return set(found)
+def bursts(rows, *asked):
+    return {frozenset(ids) for _, ids, *_ in plainly(rows, *asked)}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -263,34 +228,27 @@ async def test_bursts_are_the_same_as_looking_at_every_span(db, submit, listed, 
     template = UUID((await submit())["id"])
     people = [uuid4() for _ in range(4)]
     rows = [
-        {
-            "id": uuid4(),
-            "who": chance.choice(people),
-            "unit": chance.choice((UNIT, OTHER_UNIT)),
-            "stars": chance.choices((5, 4), (25, 1))[0],
+        made(
             # Whole seconds in a short while: many ties, many spans of exactly the limit.
-            "at": day + timedelta(seconds=chance.randrange(1_200)),
-        }
+            day + timedelta(seconds=chance.randrange(1_200)),
+            chance.choice(people),
+            chance.choice((UNIT, OTHER_UNIT)),
+            chance.choices((5, 4), (25, 1))[0],
+        )
         for _ in range(160)
     ]
-    copies = [
-        {"id": str(it["id"]), "number": it["id"].hex[:20], "unit_code": it["unit"]} for it in rows
-    ]
     async with db.transaction() as session:
-        await session.execute(_COPIES, {"id": template, "copies": json.dumps(copies)})
-        await session.execute(
-            _RATINGS,
-            [{name: it[name] for name in ("id", "who", "stars", "at", "unit")} for it in rows],
-        )
+        await copy_requests(session, template, rows)
+        await copy_ratings(session, rows)
         await crowds.count_again(session, since=day, until=day + timedelta(days=1))
     today = day.date().isoformat()
-    spans = bursts(rows, "unit", timedelta(minutes=1), 5, 5)
+    spans = bursts(rows, "five_star_burst", "unit", 5, timedelta(minutes=1), 5)
     assert spans
     found = await listed(today, kind="five_star_burst")
     assert {frozenset(ids(it)) for it in found if it["requests_total"] <= 100} == {
         it for it in spans if len(it) <= 100
     }
     assert len(found) == len(spans)
-    accounts = bursts(rows, "who", timedelta(hours=24), 5, 1)
+    accounts = bursts(rows, "many_ratings", "who", 5, timedelta(hours=24), 1)
     found = await listed(today, kind="many_ratings")
     assert {frozenset(ids(it)) for it in found} == accounts

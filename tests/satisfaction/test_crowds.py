@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import defaultdict
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -20,6 +19,7 @@ from app.settings import AnomalySettings
 from tests.city import CHINA, OTHER_UNIT, UNIT
 from tests.requests.doing import BAD, GOOD
 from tests.satisfaction.copying import copy_ratings, copy_requests, made
+from tests.satisfaction.plain_crowds import plainly
 
 _STORED = text("""
 SELECT request_id AS id, resident_id AS who, unit_code AS unit, satisfaction AS stars, at,
@@ -145,33 +145,6 @@ def test_a_city_cannot_set_what_is_not_counted():
 
 
 # --- what is found -------------------------------------------------------------------------------
-
-
-def plainly(rows, kind, key, number, within, least_stars):
-    """Every finding, by looking at every span from every rating on: (at, key), ids, units."""
-    found = []
-    of = defaultdict(list)
-    for row in rows:
-        of[row[key]].append(row)
-    for its in of.values():
-        its.sort(key=lambda it: (it["at"], str(it["id"])))
-        belonging = []
-        for one in its:
-            span = [it for it in its if one["at"] <= it["at"] <= one["at"] + within]
-            if len(span) >= number and min(it["stars"] for it in span) >= least_stars:
-                belonging += [it for it in span if it not in belonging]
-        belonging.sort(key=lambda it: (it["at"], str(it["id"])))
-        groups = []
-        for it in belonging:
-            if not groups or it["at"] - groups[-1][-1]["at"] > within:
-                groups.append([])
-            groups[-1].append(it)
-        for group in groups:
-            ids = [str(it["id"]) for it in group]
-            found.append(((group[-1]["at"], f"{kind}:{min(ids)}"), ids,
-                          {it["unit"] for it in group}, group[0]["at"],
-                          sum(it["stars"] == 5 for it in group)))  # fmt: skip
-    return sorted(found, reverse=True)
 
 
 async def paged(db, limit, **asked):

@@ -11,15 +11,13 @@ import pytest
 from app.audit.inspection import inspect
 from app.cli.audit import OWED, RECORDED
 from app.domain.working_time import WorkingCalendar
-from app.grids import demo
-from app.reference import queries as reference
-from app.reference import seeds
 from app.statistics import city_loading, city_year
 from app.statistics.city_deadlines import Deadlines
 from app.statistics.city_rows import Rows
 from app.statistics.city_year import Ground, YearNotOver
 from app.store.session import Database
 from tests.faults.invariants import violations
+from tests.statistics import made_up
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 REQUESTS, CLOSED, SATISFIED = 2_970, 2_962, 2_790
@@ -36,12 +34,7 @@ _OF_A_SERVICE = (
 
 @pytest.fixture(scope="module")
 async def ground(db: Database) -> Ground:
-    async with db.transaction() as session:
-        await seeds.seed(session, now=NOW)
-        await demo.seed(session, now=NOW)
-    async with db.transaction() as session:
-        known = await reference.snapshot(session)
-        return await city_loading.ground_of(session, known, REQUESTS)
+    return await made_up.ground(db, REQUESTS, now=NOW)
 
 
 @pytest.fixture(scope="module")

@@ -13,24 +13,12 @@ from app.audit import service as audit
 from app.domain.identity import SYSTEM
 from app.domain.measures import Measure
 from app.domain.working_time import SHANGHAI
-from app.grids import demo
-from app.reference import queries as reference
-from app.reference import seeds
-from app.statistics import (
-    city_loading,
-    city_year,
-    cohorts,
-    counting,
-    rollup_making,
-    rollup_proof,
-    rollups,
-    spans,
-    sums,
-)
+from app.statistics import cohorts, counting, rollup_making, rollup_proof, rollups, spans, sums
 from app.statistics.cohorts import Requests
 from app.statistics.dimensions import Dimension, Filters
 from app.statistics.questions import Query
 from app.store.session import Database
+from tests.statistics.made_up import load_2023, sum_up
 
 NOW = datetime(2024, 7, 1, 9, 30, tzinfo=SHANGHAI)
 BEGIN, END = datetime(2023, 1, 1, tzinfo=SHANGHAI), datetime(2024, 1, 1, tzinfo=SHANGHAI)
@@ -45,24 +33,9 @@ GROUPS = (
 
 @pytest.fixture(scope="module")
 async def year(db: Database) -> Database:
-    async with db.transaction() as session:
-        await seeds.seed(session, now=NOW)
-        await demo.seed(session, now=NOW)
-    async with db.transaction() as session:
-        known = await reference.snapshot(session)
-        ground = await city_loading.ground_of(session, known, 2_000)
-        made = city_year.plan(2023, 2_000, seed=4, calendar=ground.calendar, now=NOW)
-        await city_loading.load(session, ground, made, now=NOW, processes=0)
-        await session.execute(text("ANALYZE requests"))
-    await work(db, NOW)
+    await load_2023(db, 2_000, seed=4, now=NOW)
+    await sum_up(db, NOW)
     return db
-
-
-async def work(db: Database, now: datetime) -> None:
-    for _ in range(60):
-        async with db.transaction() as session:
-            if not await rollup_making.refresh(session, now=now):
-                return
 
 
 async def ids(db: Database, where: str, **given: object) -> list[UUID]:
@@ -138,7 +111,7 @@ async def test_a_day_that_is_mostly_open_holds_until_the_next_due_time(year: Dat
                 {"id": request_id, "due": due + timedelta(minutes=number)},
             )
         await rollup_making.forget(session, BEGIN.date(), END.date())
-    await work(year, start)
+    await sum_up(year, start)
     async with year.transaction() as session:
         told = (
             await session.execute(
@@ -178,13 +151,13 @@ async def test_whoever_was_touched_an_hour_ago_and_never_looked_after_is_not_tol
     year: Database,
 ) -> None:
     now = NOW + timedelta(days=9)
-    await work(year, now)
+    await sum_up(year, now)
     dice = random.Random(5)
     some = dice.sample(await ids(year, "true ORDER BY id"), 60)
     await touch(year, some, "satisfaction = 2, category_code = 'env.waste'", now)
     for later in (timedelta(0), spans.OVERLAP * 3):
         await compare(year, now + later, PLAIN)
-    await work(year, now + spans.OVERLAP * 3)
+    await sum_up(year, now + spans.OVERLAP * 3)
     await compare(year, now + spans.OVERLAP * 3, PLAIN)
 
 

@@ -10,23 +10,12 @@ from app.audit import service as audit
 from app.domain.identity import SYSTEM
 from app.domain.measures import Basis, Measure
 from app.domain.working_time import SHANGHAI
-from app.grids import demo
-from app.reference import queries as reference
-from app.reference import seeds
-from app.statistics import (
-    city_loading,
-    city_year,
-    counting,
-    rollup_making,
-    rollup_proof,
-    rollups,
-    spans,
-    sums,
-)
+from app.statistics import counting, rollup_making, rollup_proof, rollups, spans, sums
 from app.statistics.dimensions import Dimension, Filters
 from app.statistics.predicates import PERCENTILE
 from app.statistics.questions import Query
 from app.store.session import Database
+from tests.statistics.made_up import load_2023, sum_up
 
 NOW = datetime(2024, 7, 1, 9, 30, tzinfo=SHANGHAI)
 REQUESTS = 2_500
@@ -36,28 +25,9 @@ LIVE = "SELECT sum(cardinality(live)) FROM statistics_spans"
 
 @pytest.fixture(scope="module")
 async def year(db: Database) -> Database:
-    async with db.transaction() as session:
-        await seeds.seed(session, now=NOW)
-        await demo.seed(session, now=NOW)
-    async with db.transaction() as session:
-        known = await reference.snapshot(session)
-        ground = await city_loading.ground_of(session, known, REQUESTS)
-        made = city_year.plan(2023, REQUESTS, seed=3, calendar=ground.calendar, now=NOW)
-        await city_loading.load(session, ground, made, now=NOW, processes=0)
-        await session.execute(text("ANALYZE requests"))
-    await _work(db, NOW)
+    await load_2023(db, REQUESTS, seed=3, now=NOW)
+    await sum_up(db, NOW)
     return db
-
-
-async def _work(db: Database, now: datetime) -> int:
-    made, turns = 0, 0
-    while turns < 60:
-        async with db.transaction() as session:
-            some = await rollup_making.refresh(session, now=now)
-        made, turns = made + some, turns + 1
-        if not some:
-            break
-    return made
 
 
 async def _differences(db: Database) -> list[str]:
@@ -118,7 +88,7 @@ async def test_what_is_summed_is_what_is_counted(year: Database) -> None:
 
 
 async def test_a_second_turn_has_nothing_to_do(year: Database) -> None:
-    assert await _work(year, NOW) == 0
+    assert await sum_up(year, NOW) == 0
 
 
 async def test_nearly_all_is_read_from_the_sums(year: Database) -> None:
@@ -148,11 +118,11 @@ async def test_figures_are_right_at_once_when_a_request_is_touched(year: Databas
                                now=now)  # fmt: skip
     assert await _compare(year, now, seed=2) > 10
     # Left alone for a while they are summed anew, and until then not read from the sums.
-    assert await _work(year, now + timedelta(seconds=30)) >= 0
+    assert await sum_up(year, now + timedelta(seconds=30)) >= 0
     assert await _compare(year, now, seed=3) > 10
     later = now + spans.OVERLAP + timedelta(minutes=2)
-    await _work(year, later)
-    await _work(year, later + spans.OVERLAP)
+    await sum_up(year, later)
+    await sum_up(year, later + spans.OVERLAP)
     assert await _differences(year) == []
     assert await _compare(year, later, seed=4) > 10
 
@@ -167,7 +137,7 @@ async def test_what_is_still_open_counts_by_the_present(year: Database) -> None:
             {"due": moment + timedelta(days=1)},
         )
         await rollup_making.forget(session, BEGIN.date(), END.date())
-    await _work(year, moment)
+    await sum_up(year, moment)
     async with year.transaction() as session:
         live = await session.scalar(text(f"{LIVE} WHERE span = 'day'"))
         whole = await session.scalar(text(f"{LIVE} WHERE span = 'month'"))
@@ -192,7 +162,7 @@ async def test_what_was_excluded_is_counted_by_itself(year: Database) -> None:
                                now=now)  # fmt: skip
     assert await _compare(year, now, seed=7) > 10
     later = now + spans.OVERLAP + timedelta(minutes=2)
-    await _work(year, later)
+    await sum_up(year, later)
     async with year.transaction() as session:
         live = set(await session.scalars(text("SELECT unnest(live) FROM statistics_spans")))
     assert live.issuperset(chosen)
@@ -202,7 +172,7 @@ async def test_what_was_excluded_is_counted_by_itself(year: Database) -> None:
 
 async def test_one_turn_makes_a_month_at_most_however_much_was_touched(year: Database) -> None:
     now = NOW + timedelta(days=8)
-    await _work(year, now)
+    await sum_up(year, now)
     async with year.transaction() as session:
         touched = await session.scalars(
             text("""
@@ -216,7 +186,7 @@ SELECT DISTINCT ON (submitted_at::date) id FROM requests ORDER BY submitted_at::
     async with year.transaction() as session:
         assert await rollup_making.refresh(session, now=later) == most
     assert await _compare(year, later, seed=9, queries=30) > 5
-    assert await _work(year, later) > most
+    assert await sum_up(year, later) > most
     assert await _differences(year) == []
 
 
@@ -238,7 +208,7 @@ async def test_sums_by_other_definitions_are_not_read(year: Database) -> None:
         await session.execute(text("UPDATE statistics_state SET definitions = 'older'"))
         await session.execute(text("UPDATE statistics_sums SET counts = set_byte(counts, 0, 0)"))
     assert await _compare(year, NOW, seed=6) > 10
-    assert await _work(year, NOW + timedelta(days=3)) > 365
+    assert await sum_up(year, NOW + timedelta(days=3)) > 365
     assert await _differences(year) == []
 
 
